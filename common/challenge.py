@@ -1,0 +1,60 @@
+"""The proof of a command: what is signed, with what, and whether it is right.
+
+Pure. HMAC-SHA256 (RFC 2104) over canonical JSON (RFC 8785). Nonces and their life times are the
+caller's business. Client and gateway both use this, and the protocol's test vector pins it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import rfc8785
+
+from common.grid import AgentId, CommandId, SessionId
+
+
+@attrs.frozen
+class Claim:
+    """What a signature covers; ``command`` and ``expires_at`` exactly as they were on the wire."""
+
+    agent_id: AgentId
+    session_id: SessionId
+    id: CommandId
+    command: Mapping[str, Any]
+    nonce: str
+    expires_at: str
+
+
+def sign(secret: bytes, claim: Claim) -> str:
+    """Return the signature, base64url without padding."""
+    message = rfc8785.dumps(
+        {
+            "agent_id": claim.agent_id,
+            "command": dict(claim.command),
+            "expires_at": claim.expires_at,
+            "id": claim.id,
+            "nonce": claim.nonce,
+            "session_id": claim.session_id,
+            "v": 1,
+        }
+    )
+    return encode_base64url(hmac.digest(secret, message, hashlib.sha256))
+
+
+def is_signed(secret: bytes, claim: Claim, signature: str) -> bool:
+    """Whether ``signature`` is right; takes as long for a wrong one."""
+    return hmac.compare_digest(sign(secret, claim).encode(), signature.encode())
+
+
+def encode_base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode_base64url(text: str) -> bytes:
+    """Decode without padding; ValueError when ``text`` is not base64url."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

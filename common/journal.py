@@ -1,0 +1,135 @@
+"""What a shard writes to PostgreSQL, and what it hears back.
+
+Pure. The journal is the truth: an input is in it before anybody is told ``accepted``. Every
+write names the epoch of its chunk; the referee drops those whose epoch is no longer the
+newest, and says so, and then the writer must drop the chunk at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from common.envelopes import AckLine, ResultLine
+from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
+
+
+@attrs.frozen
+class Row:
+    """One input of one chunk, due at ``tick``; (chunk, tick, ordinal) is unique.
+
+    At most one of ``command`` and ``transfer`` is set. ``command``: the accepted ack that goes
+    out once this is durable; (session, id) is unique for as long as the session is remembered,
+    and nothing is written later than ``expires_at_ms``. ``transfer``: an arrival, written only
+    if nobody has decided that transfer yet, and thereby deciding it ``admitted``.
+    """
+
+    chunk: ChunkId
+    epoch: Epoch
+    tick: Tick
+    ordinal: int
+    body: bytes
+    command: AckLine | None = None
+    expires_at_ms: int | None = None
+    transfer: TransferId | None = None
+
+
+@attrs.frozen
+class Committed:
+    """Written, but for the rows of ``fenced`` chunks: those are no longer ours."""
+
+    fenced: frozenset[ChunkId] = frozenset()
+
+
+@attrs.frozen
+class Known:
+    """What was answered before to a command that came again."""
+
+    ack: AckLine
+    result: ResultLine | None
+
+
+@attrs.frozen
+class Conflict:
+    """Nothing was written. Take out what is named here, decide again, commit again."""
+
+    known: Mapping[tuple[SessionId, CommandId], Known] = attrs.field(factory=dict)
+    decided: Mapping[TransferId, TransferState] = attrs.field(factory=dict)
+    expired: frozenset[tuple[SessionId, CommandId]] = frozenset()
+
+
+TransferState = Literal["admitted", "entered", "refused", "cancelled"]
+"""``admitted``: journaled at the target, outcome not yet recorded. The other three are final."""
+
+
+# Facts to be remembered beside the journal; each may be written twice with the same effect.
+
+
+@attrs.frozen
+class ResultFact:
+    chunk: ChunkId
+    epoch: Epoch
+    result: ResultLine
+
+
+@attrs.frozen
+class PlacedFact:
+    """Where an agent is, for those who look for it; exact once it has left the world."""
+
+    chunk: ChunkId
+    epoch: Epoch
+    agent: AgentId
+    x: int
+    y: int
+    present: bool
+
+
+@attrs.frozen
+class TransferFact:
+    chunk: ChunkId
+    """The target, who decided."""
+    epoch: Epoch
+    transfer: TransferId
+    entered: bool
+
+
+Fact = ResultFact | PlacedFact | TransferFact
+
+
+@attrs.frozen
+class Taken:
+    """A chunk that is ours now: where to recover it from. ``state`` is None for a new chunk.
+
+    ``rows`` are those after ``tick``, in order of (tick, ordinal).
+    """
+
+    chunk: ChunkId
+    epoch: Epoch
+    generation: int
+    tick: Tick
+    state: bytes | None
+    digest: str | None
+    rows: tuple[Row, ...]
+
+
+@attrs.frozen
+class Snapshot:
+    chunk: ChunkId
+    epoch: Epoch
+    tick: Tick
+    state: bytes
+    digest: str
+
+
+@attrs.frozen
+class Topology:
+    epoch: int
+    shard_count: int
+
+
+@attrs.frozen
+class World:
+    id: str
+    seed: int

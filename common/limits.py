@@ -1,0 +1,84 @@
+"""Every bound in one place, each with its unit in the name and its reason beside it.
+
+Pure. What an operator may change is a setting (``common.settings``), not a limit.
+"""
+
+from __future__ import annotations
+
+# The world
+TICK_HZ = 5  # The protocol's.
+TICK_SECONDS = 1 / TICK_HZ
+COORDINATE_MAX = 2**31  # The protocol's; also what a 32-bit client can hold.
+MOVE_CHUNKS_MAX = 4  # The protocol's ``out_of_range``.
+WAIT_TICKS_MAX = 50  # The protocol's.
+CHAT_CHARACTERS_MAX = 280  # The protocol's.
+CHUNK_AGENTS_MAX = 400  # A fifth of the floor: beyond that nobody can move any more.
+BLOCKED_TICKS_MAX = 3  # Waits before a blocked walker looks for a way round.
+REFUSED_TICKS = 5  # A refused agent waits this long before it asks at a border again: no flapping.
+SNAPSHOT_TICKS = 150  # 30 s: what a recovery replays at the most, some ms a chunk.
+
+# What clients may send
+FRAME_BYTES_MAX = 16 * 1024  # The protocol's.
+BODY_BYTES_MAX = 64 * 1024  # The protocol's.
+BODY_SECONDS_MAX = 10.0  # Honest bodies fit in one packet; this ends a client that drips.
+BAD_FRAMES_MAX = 5  # The protocol's: the fifth closes.
+CHUNKS_PER_VIEW_MAX = 25  # The protocol's.
+NAME_CHARACTERS_MAX = 32  # The protocol's.
+
+# Proof of commands
+NONCE_BYTES = 16  # The protocol's.
+CHALLENGE_MS = 2_000  # The protocol's ``challenge_ttl_ms``.
+PIPELINED_CHALLENGE_MS = 30_000  # The protocol's.
+CHALLENGES_PER_SESSION_MAX = 8  # Open at once; the oldest is forgotten (``challenge_unknown``).
+STRIKE_WINDOW_MS = 60_000  # The protocol's.
+INVALID_ANSWERS_MAX = 3  # The protocol's.
+EXPIRED_ANSWERS_MAX = 5  # The protocol's.
+COOLDOWN_MS = 30_000  # The protocol's.
+
+# A command's way
+COMMAND_MS_MAX = 6_000  # A command not journaled by then is never journaled: a spare had its 5 s.
+COMMAND_GRACE_MS = (
+    2_000  # How much later the gateway says ``unavailable``: clocks may differ by less.
+)
+REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
+OFFER_BATCH_SECONDS = 0.002  # Many connections, one call: a client can't notice 2 ms.
+OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.
+HOPS_MAX = 8  # A traveller crosses at most 4 chunks in the time of one message; twice that.
+SLOT_STREAM_MAX = (
+    20_000  # Messages waiting for a shard: 40 s of full load; beyond: ``unavailable``.
+)
+INTAKE_BATCH_MAX = 500  # Messages decided and journaled together.
+INTAKE_WAIT_MS = 1_000  # How long a shard waits for messages before it looks round.
+
+# Streams
+DELTAS_KEPT_MS = 120_000  # The protocol's.
+SESSION_LINES_MAX = 1_000  # Kept in Redis a session; older ones come from PostgreSQL.
+AGENT_QUEUE_MAX = 256  # Frames waiting for one agent; beyond: closed with 4008.
+SPECTATOR_QUEUE_MAX = 256  # The protocol's; beyond: resync.
+SPECTATOR_OVERFLOWS_MAX = 3  # The protocol's: within OVERFLOW_WINDOW_SECONDS.
+OVERFLOW_WINDOW_SECONDS = 60.0
+SEND_SECONDS_MAX = 20.0  # One write may be stuck this long before the watchdog ends the connection.
+HEARTBEAT_SECONDS = 10.0  # Under the protocol's 15 s.
+PING_SECONDS = 20.0  # WebSocket pings: finds the peers that vanished.
+FEED_PENDING_MAX = 600  # Deltas held while a chunk's static is on its way: 120 s of them.
+INBOUND_MAX = (
+    10_000  # Messages from Redis waiting in a gateway; beyond: the subscription is restarted.
+)
+
+# Sessions and presence
+RESUME_MS = 60_000  # The protocol's.
+PRESENCE_BEAT_SECONDS = 5.0
+PRESENCE_MS = RESUME_MS + 5_000  # A beat may be late by one interval and nobody loses a second.
+ATTACH_SECONDS_MAX = 8.0  # A spare has 5 s to take over; then the client gets 503.
+SESSION_HOURS_MAX = 24  # A session's age at most; the agent opens a new one.
+
+# Ownership
+LEASE_MS = 3_000  # A spare takes over within 5 s: this, a third of it, and the recovery.
+LEASE_RENEWALS = 3  # Renewed at a third of its life.
+PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wait, so time slows.
+
+# Waiting for what is outside; the caller sets these, see common/errors.py for what follows
+REDIS_SECONDS_MAX = 2.0
+POSTGRES_SECONDS_MAX = 5.0
+RETRIES_MAX = 3
+SHUTDOWN_SECONDS_MAX = 4.0  # ``tessera up`` ends everything within 5 s.

@@ -1,0 +1,73 @@
+"""Every name in Redis, and what lives under it.
+
+Pure. One prefix, so that a server may be shared; nobody else builds a name by hand.
+"""
+
+from __future__ import annotations
+
+from common.grid import AgentId, ChunkId, GatewayId, SessionId, Slot
+
+PREFIX = "tessera:"
+
+
+def commands(slot: Slot) -> str:
+    """Stream: messages to the shard that holds ``slot``; trimmed once they are journaled."""
+    return f"{PREFIX}commands:{slot}"
+
+
+def deltas(chunk: ChunkId) -> str:
+    """Stream and pub/sub channel: the deltas of ``chunk``; an entry's id is its tick."""
+    return f"{PREFIX}deltas:{chunk}"
+
+
+def fence(chunk: ChunkId) -> str:
+    """String: the highest epoch that published for ``chunk``."""
+    return f"{PREFIX}fence:{chunk}"
+
+
+def lines(session: SessionId) -> str:
+    """Stream: accepted acks and results of ``session``; an entry's id is its seq."""
+    return f"{PREFIX}lines:{session}"
+
+
+def binding(session: SessionId) -> str:
+    """Hash: the gateway that serves ``session``, and the number of its connection."""
+    return f"{PREFIX}binding:{session}"
+
+
+def gateway(gateway: GatewayId) -> str:
+    """Pub/sub channel: messages to one gateway."""
+    return f"{PREFIX}gateway:{gateway}"
+
+
+def lease(slot: Slot) -> str:
+    """String with an expiry: the process that holds ``slot``."""
+    return f"{PREFIX}lease:{slot}"
+
+
+def strikes(agent: AgentId, kind: str) -> str:
+    """Counter with an expiry: wrong (``invalid``) or late (``expired``) answers of ``agent``."""
+    return f"{PREFIX}strikes:{kind}:{agent}"
+
+
+def cooldown(agent: AgentId) -> str:
+    """String with an expiry: ``agent`` may not command for so long."""
+    return f"{PREFIX}cooldown:{agent}"
+
+
+def bucket(kind: str, subject: str) -> str:
+    """Hash: a token bucket, as (tokens, when)."""
+    return f"{PREFIX}bucket:{kind}:{subject}"
+
+
+PRESENCE = f"{PREFIX}presence"
+"""Sorted set: session by the time (ms, of the Redis server) until which it counts as here."""
+
+GATEWAYS = f"{PREFIX}gateways"
+"""Hash: gateway -> its last beat."""
+
+SLOTS = f"{PREFIX}slots"
+"""Hash: slot -> its last beat."""
+
+TOPOLOGY = f"{PREFIX}topology"
+"""Pub/sub channel: the topology changed; read it again."""

@@ -1,0 +1,128 @@
+"""What a shard needs from outside, in its own words.
+
+Protocols only. Real and in-memory adapters live in ``common.adapters`` and keep one set of
+contract tests. Every call may raise Unavailable or InDoubt (``common.errors``) and nothing
+else; none retries by itself. The caller bounds how long it waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from common.bus import Outgoing, Received, SlotBeat
+from common.grid import AgentId, ChunkId, Epoch, SessionId, Slot, Tick, TransferId
+from common.journal import (
+    Committed,
+    Conflict,
+    Fact,
+    Row,
+    Snapshot,
+    Taken,
+    Topology,
+    TransferState,
+    World,
+)
+
+
+class Bus(Protocol):
+    """Redis, for a shard."""
+
+    async def receive(self, slot: Slot, after: str, count: int, wait_ms: int) -> Sequence[Received]:
+        """Up to ``count`` messages after ``after`` ("0": from the first), in order.
+
+        Waits for the first one up to ``wait_ms``, then returns none.
+        """
+
+    async def done(self, slot: Slot, upto: str) -> None:
+        """Everything up to ``upto`` is durable or answered: forget it."""
+
+    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
+        """Publish in one call; return the chunks for which a newer epoch has published.
+
+        A delta whose tick is not later than the last published one, and a line whose seq is not
+        later than the last kept one, were published before: they are passed over. Safe to repeat.
+        """
+
+    async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:
+        """Shut out older epochs; return the last published tick of each chunk that has one."""
+
+    async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
+        """Those whose presence ran out.
+
+        One that Redis knows nothing of (it may have lost it) is given RESUME_MS first.
+        """
+
+    async def reprieve(self, sessions: Iterable[SessionId]) -> None:
+        """Give each at least RESUME_MS from now: Redis was away, and nobody could come back."""
+
+    async def beat(self, slot: Slot, beat: SlotBeat) -> None: ...
+
+    async def ping(self) -> None: ...
+
+
+class Leases(Protocol):
+    """Redis, as the place where processes agree who holds a slot. A hint: the epoch decides."""
+
+    async def acquire(self, slot: Slot, holder: str) -> bool:
+        """True when the slot is ``holder``'s for LEASE_MS from the moment of the call."""
+
+    async def renew(self, slot: Slot, holder: str) -> bool:
+        """False when it is no longer ``holder``'s."""
+
+    async def release(self, slot: Slot, holder: str) -> None: ...
+
+
+class Journal(Protocol):
+    """PostgreSQL, for a shard: the truth, and the referee."""
+
+    async def world(self) -> World: ...
+
+    async def topology(self) -> Topology: ...
+
+    async def chunks(self) -> Sequence[ChunkId]:
+        """Every chunk that has an agent in it or a journal not yet covered by a snapshot."""
+
+    async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
+        """Make them ours: create those that do not exist, raise every epoch, in one transaction."""
+
+    async def generation(self, chunk: ChunkId) -> tuple[int, Tick]:
+        """The generation and last known tick of ``chunk``; (1, 0) if it never existed.
+
+        Creates nothing.
+        """
+
+    async def commit(self, rows: Sequence[Row]) -> Committed | Conflict:
+        """Write all rows of chunks whose epoch is the newest, in one transaction, or say why not.
+
+        A row that is already there, equal to the last byte, counts as written: safe to repeat
+        after InDoubt.
+        """
+
+    async def record(self, facts: Sequence[Fact]) -> frozenset[ChunkId]:
+        """Write the facts; return the chunks that are no longer ours (their facts were dropped)."""
+
+    async def save(
+        self, snapshots: Sequence[Snapshot], empty: frozenset[ChunkId]
+    ) -> frozenset[ChunkId]:
+        """Store, and prune the journal up to each tick; return the chunks that are no longer ours.
+
+        ``empty`` are those of them with no agent inside.
+        """
+
+    async def transfer(self, transfer: TransferId) -> TransferState | None: ...
+
+    async def cancel_transfer(self, transfer: TransferId) -> TransferState:
+        """Decide it ``cancelled`` unless somebody decided it before; return what it is now."""
+
+    async def whereabouts(self, agent: AgentId) -> ChunkId | None:
+        """The chunk that ``agent`` was last recorded in."""
+
+    async def ping(self) -> None: ...
+
+
+class Clock(Protocol):
+    """The time of day. Durations and ticks come from trio's own clock."""
+
+    def now_ms(self) -> int:
+        """Unix time."""

@@ -1,0 +1,67 @@
+"""A chunk and the agents in it, as values.
+
+Pure. ``Chunk`` is all that the next tick depends on, apart from its inputs. The terrain is
+not in it: it follows from (seed, id, generation), and ``shard.world.terrain`` remembers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from common.grid import AgentId, ChunkId, CommandId, SessionId, Tick, TransferId
+
+
+@attrs.frozen
+class Walking:
+    """On the way to (x, y). ``path`` holds the steps left in this chunk, one of "NESW" each."""
+
+    id: CommandId
+    x: int
+    y: int
+    path: str = ""
+    blocked: int = 0
+    """Ticks in a row in which the next step was not free."""
+    refused: int = 0
+    """Ticks left before it may ask at a border again."""
+    type: Literal["walking"] = attrs.field(default="walking", kw_only=True)
+
+
+@attrs.frozen
+class Waiting:
+    id: CommandId
+    ticks: int
+    """Ticks left."""
+    type: Literal["waiting"] = attrs.field(default="waiting", kw_only=True)
+
+
+Doing = Walking | Waiting
+
+
+@attrs.frozen
+class Agent:
+    """``seq`` is the last number given to an accepted ack or a result of ``session``."""
+
+    id: AgentId
+    name: str
+    session: SessionId
+    seq: int
+    x: int
+    y: int
+    doing: Doing | None = None
+    transfer: TransferId | None = None
+    """Set while it asks at a border: it stands frozen, and nobody orders it about."""
+
+
+@attrs.frozen
+class Chunk:
+    """``changed`` is the tick of the last delta: the state shown has not changed since."""
+
+    id: ChunkId
+    generation: int
+    seed: int
+    tick: Tick
+    changed: Tick
+    agents: Mapping[AgentId, Agent]
