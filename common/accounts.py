@@ -35,6 +35,8 @@ class Account:
     chunk: ChunkId
     x: int | None
     y: int | None
+    present: bool = False
+    """Whether it stands in the world; ``x`` and ``y`` are exact when it does not."""
 
 
 @attrs.frozen

@@ -1,0 +1,56 @@
+"""The embedded servers that contract tests share: one of each a test run, made on first use."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ops.embedded import postgres, valkey
+from ops.embedded.launch import Launch
+
+START_SECONDS_MAX = 30.0
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An empty PostgreSQL server; tests make their own databases in it."""
+    with running(postgres.prepare(tmp_path_factory.mktemp("postgres"))) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Valkey server; tests flush it before they start."""
+    with running(valkey.prepare(tmp_path_factory.mktemp("valkey"))) as url:
+        yield url
+
+
+@contextmanager
+def running(launch: Launch) -> Iterator[str]:
+    process = subprocess.Popen(
+        launch.argv, user=launch.user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_until_it_listens(launch.port, process)
+        yield launch.url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the server ended with {process.returncode}"
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on port {port} after {START_SECONDS_MAX} s")
