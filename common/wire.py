@@ -55,8 +55,17 @@ def parse(data: bytes | str) -> object:
 
 def structure(value: object, kind: type[T]) -> T:
     """Return the ``kind`` that the plain ``value`` stands for, or Malformed."""
+    return _structure(value, kind, _converter)
+
+
+def structure_leniently(value: object, kind: type[T]) -> T:
+    """As ``structure``, but unknown fields are passed over: how a client hears a newer server."""
+    return _structure(value, kind, _lenient)
+
+
+def _structure(value: object, kind: type[T], converter: MsgspecJsonConverter) -> T:
     try:
-        return _converter.structure(value, kind)
+        return converter.structure(value, kind)
     except (
         cattrs.BaseValidationError,
         cattrs.StructureHandlerNotFoundError,
@@ -103,8 +112,8 @@ def _step(note: cattrs.AttributeValidationNote | cattrs.IterableValidationNote) 
     return f"[{note.index}]"
 
 
-def _make_converter() -> MsgspecJsonConverter:
-    converter = make_converter(forbid_extra_keys=True)
+def _make_converter(*, strict: bool) -> MsgspecJsonConverter:
+    converter = make_converter(forbid_extra_keys=strict)
     for leaf in (str, int, float, bool):
         converter.register_structure_hook(leaf, _convert)
     converter.register_structure_hook_func(_is_leaf, _convert)
@@ -166,7 +175,7 @@ def _structure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
     overrides: Any = {
         field.name: override(rename=_wire_name(field.name)) for field in _fields(kind)
     }
-    return make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **overrides)
+    return make_dict_structure_fn(kind, converter, **overrides)
 
 
 def _unstructure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
@@ -186,4 +195,5 @@ def _wire_name(name: str) -> str:
     return name.rstrip("_")
 
 
-_converter = _make_converter()
+_converter = _make_converter(strict=True)
+_lenient = _make_converter(strict=False)
