@@ -153,7 +153,7 @@ class Agent:
                     self._use(await open_session(http, api_key))
                 elif refusal.status < 429:
                     raise refusal from None
-            except (OSError, HandshakeError):
+            except (OSError, HandshakeError, httpx.TransportError):
                 pass  # The server is away or starting; its clients come back, spread by the delay.
             if trio.current_time() - began > RETRY_SECONDS_MAX:
                 delay = RETRY_SECONDS_MIN
