@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,9 +19,9 @@ START_SECONDS_MAX = 30.0
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """An empty PostgreSQL server; tests make their own databases in it."""
-    with running(postgres.prepare(tmp_path_factory.mktemp("postgres"))) as url:
+    with a_folder() as folder, running(postgres.prepare(folder)) as url:
         yield url
 
 
@@ -32,6 +33,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextmanager
+def a_folder() -> Iterator[Path]:
+    """Not one of pytest's: it closes its own to the user that PostgreSQL runs as."""
+    with TemporaryDirectory(prefix="tessera-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
 def running(launch: Launch) -> Iterator[str]:
     process = subprocess.Popen(
         launch.argv, user=launch.user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -40,7 +48,7 @@ def running(launch: Launch) -> Iterator[str]:
         _wait_until_it_listens(launch.port, process)
         yield launch.url
     finally:
-        process.terminate()
+        process.send_signal(launch.stop_signal)
         process.wait(10)
 
 
