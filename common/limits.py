@@ -64,6 +64,15 @@ FEED_PENDING_MAX = 600  # Deltas held while a chunk's static is on its way: 120 
 INBOUND_MAX = (
     10_000  # Messages from Redis waiting in a gateway; beyond: the subscription is restarted.
 )
+SHOW_SECONDS = 1.0  # A chunk's static is asked for again this often, until it comes.
+FEED_LINGER_SECONDS = 5.0  # A feed outlives its last listener: a page being loaded again is usual.
+RECONNECT_SECONDS = 1.0  # Between two tries to hear Redis again.
+
+# Connections, whatever they speak
+HEAD_SECONDS_MAX = 10.0  # For the head of a request, and for being idle between two.
+LINGER_SECONDS = 2.0  # After our last byte: time for the client to read it before the socket goes.
+ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client is gone.
+SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
 
 # Sessions and presence
 RESUME_MS = 60_000  # The protocol's.
