@@ -15,6 +15,7 @@ CHAT_CHARACTERS_MAX = 280  # The protocol's.
 CHUNK_AGENTS_MAX = 400  # A fifth of the floor: beyond that nobody can move any more.
 BLOCKED_TICKS_MAX = 3  # Waits before a blocked walker looks for a way round.
 REFUSED_TICKS = 5  # A refused agent waits this long before it asks at a border again: no flapping.
+TERRAINS_MAX = 4_096  # Remembered in a process, 20 KB each: more than a shard has active chunks.
 SNAPSHOT_TICKS = 150  # 30 s: what a recovery replays at the most, some ms a chunk.
 
 # What clients may send
@@ -89,5 +90,6 @@ PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wa
 # Waiting for what is outside; the caller sets these, see common/errors.py for what follows
 REDIS_SECONDS_MAX = 2.0
 POSTGRES_SECONDS_MAX = 5.0
+READY_SECONDS_MAX = 3.0  # A probe that waits longer than this is a "no" to whoever asks /readyz.
 RETRIES_MAX = 3
 SHUTDOWN_SECONDS_MAX = 4.0  # ``tessera up`` ends everything within 5 s.
