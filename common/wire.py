@@ -175,7 +175,14 @@ def _structure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
     overrides: Any = {
         field.name: override(rename=_wire_name(field.name)) for field in _fields(kind)
     }
-    return make_dict_structure_fn(kind, converter, **overrides)
+    structure_fields: Any = make_dict_structure_fn(kind, converter, **overrides)
+
+    def structure_object(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError("expected an object")  # cattrs would ask a list for its keys().
+        return structure_fields(value, kind)
+
+    return structure_object
 
 
 def _unstructure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
