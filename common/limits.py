@@ -16,6 +16,8 @@ CHUNK_AGENTS_MAX = 400  # A fifth of the floor: beyond that nobody can move any 
 BLOCKED_TICKS_MAX = 3  # Waits before a blocked walker looks for a way round.
 REFUSED_TICKS = 5  # A refused agent waits this long before it asks at a border again: no flapping.
 TERRAINS_MAX = 4_096  # Remembered in a process, 20 KB each: more than a shard has active chunks.
+REPLANS_MAX = 12  # Ways round that a walker looks for in one chunk: each costs A* and some ticks.
+REFUSALS_MAX = 3  # Then a walker gives up with ``boundary_refused``.
 SNAPSHOT_TICKS = 150  # 30 s: what a recovery replays at the most, some ms a chunk.
 
 # What clients may send

@@ -26,6 +26,10 @@ class Walking:
     """Ticks in a row in which the next step was not free."""
     refused: int = 0
     """Ticks left before it may ask at a border again."""
+    replans: int = 0
+    """Ways round found in this chunk: bounded, or two could dance around each other for ever."""
+    refusals: int = 0
+    """How often this chunk's neighbours had no room for it."""
     type: Literal["walking"] = attrs.field(default="walking", kw_only=True)
 
 

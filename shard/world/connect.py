@@ -1,0 +1,100 @@
+"""Make the floor of a chunk one connected piece.
+
+Pure. Small pockets are filled with what surrounds them; large ones, and those that touch the
+border, get a tunnel to the largest piece. The border itself is never touched: the neighbours
+count on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from common.grid import CHUNK_SIZE
+from shard.world.landscape import FLOOR, ROCK, WIDTH, index_of
+
+_NEIGHBOURS = (-WIDTH, 1, WIDTH, -1)
+_POCKET_MAX = 20  # Cells: what is smaller is not worth a tunnel.
+
+_INNER = frozenset(
+    index_of(column, line)
+    for line in range(1, CHUNK_SIZE - 1)
+    for column in range(1, CHUNK_SIZE - 1)
+)
+_RIM = tuple(
+    index for index in range(WIDTH * WIDTH) if not (
+        1 <= index % WIDTH <= CHUNK_SIZE and 1 <= index // WIDTH <= CHUNK_SIZE)
+)
+
+
+def connect(ground: bytearray) -> None:
+    """Change the inside of ``ground`` until every floor cell can be reached from every other."""
+    pieces = _pieces(ground)
+    largest = max(pieces, key=lambda piece: (len(piece), piece[0]))
+    apart = [piece for piece in pieces if piece is not largest]
+    for piece in apart:
+        if len(piece) <= _POCKET_MAX and _INNER.issuperset(piece):
+            _fill(ground, piece)
+    kept = [piece for piece in apart if ground[piece[0]] == FLOOR]
+    if kept:
+        _tunnel(ground, largest, kept)
+
+
+def floor_of(ground: Sequence[int]) -> bytearray:
+    """Return one byte a cell, 1 for floor, with the rim closed."""
+    open_cells = bytearray(1 if cell == FLOOR else 0 for cell in ground)
+    for index in _RIM:
+        open_cells[index] = 0
+    return open_cells
+
+
+def _pieces(ground: bytearray) -> list[list[int]]:
+    unseen = floor_of(ground)
+    pieces = []
+    start = unseen.find(1)
+    while start >= 0:
+        pieces.append(_flood(unseen, start))
+        start = unseen.find(1, start)
+    return pieces
+
+
+def _flood(unseen: bytearray, start: int) -> list[int]:
+    """Return the cells connected to ``start``, and take them out of ``unseen``."""
+    unseen[start] = 0
+    piece = [start]
+    for cell in piece:  # Grows while it is read.
+        for step in _NEIGHBOURS:
+            if unseen[cell + step]:
+                unseen[cell + step] = 0
+                piece.append(cell + step)
+    return piece
+
+
+def _fill(ground: bytearray, piece: Iterable[int]) -> None:
+    shore = [ground[cell + step] for cell in piece for step in _NEIGHBOURS]
+    around = max((kind for kind in shore if kind != FLOOR), key=shore.count, default=ROCK)
+    for cell in piece:
+        ground[cell] = around
+
+
+def _tunnel(ground: bytearray, largest: Sequence[int], apart: Iterable[Sequence[int]]) -> None:
+    """Dig from each piece along the shortest way, through the inside only, to the largest one."""
+    towards = _ways(ground, largest)
+    for piece in apart:
+        cell = next(cell for cell in towards if cell in frozenset(piece))
+        while cell != towards[cell]:
+            ground[cell] = FLOOR
+            cell = towards[cell]
+
+
+def _ways(ground: bytearray, largest: Iterable[int]) -> dict[int, int]:
+    """Return for each cell that can be dug to the next one on the way, nearest cells first."""
+    towards = {cell: cell for cell in largest}
+    frontier = list(towards)
+    open_cells = floor_of(ground)
+    for cell in frontier:  # Grows while it is read.
+        for step in _NEIGHBOURS:
+            beyond = cell + step
+            if beyond not in towards and (beyond in _INNER or open_cells[beyond]):
+                towards[beyond] = cell
+                frontier.append(beyond)
+    return towards

@@ -1,0 +1,106 @@
+"""The lie of the land: hills of rock and lakes, on over the borders, and the gates in those.
+
+Pure. It says what each cell would be by itself. That the floor holds together is the business of
+``shard.world.connect``, which never touches a border. Borders, and the rim beyond them, come from
+the seed alone; the deeper inside a chunk, the more its generation has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from common.grid import CHUNK_SIZE
+from shard.world.chance import draw
+from shard.world.noise import HEIGHT_MAX, heights
+
+FLOOR, ROCK, WATER = b".#~"
+
+WIDTH = CHUNK_SIZE + 2
+"""A ground is the chunk and a rim of one cell of its neighbours, row by row: WIDTH * WIDTH."""
+
+_ROCK_LEVEL = HEIGHT_MAX * 68 // 100  # What rises above is rock: a sixth of the world.
+_LAKE_LEVEL = HEIGHT_MAX * 72 // 100  # Likewise for lakes: a twentieth.
+_INSIDE = 8  # This far from the border a chunk's generation alone decides.
+_GATE_WIDTH = 3  # Two can pass each other, and one may stand in the way.
+_GATE_MARGIN = 4  # Cells between a gate and a corner: a corner belongs to four chunks.
+
+
+def index_of(column: int, line: int) -> int:
+    """Return where a ground has the chunk's cell (``column``, ``line``), each from 0."""
+    return (line + 1) * WIDTH + column + 1
+
+
+def lay_out(seed: int, cx: int, cy: int, generation: int) -> bytearray:
+    ground = _Relief.of(seed, cx, cy, generation).flooded()
+    for index in _gates(seed, cx, cy):
+        ground[index] = FLOOR
+    return ground
+
+
+@attrs.frozen
+class _Relief:
+    """How far rock and water rise above their levels, cell by cell, and how much of both is due."""
+
+    rock: list[int]
+    water: list[int]
+    due: int
+
+    @classmethod
+    def of(cls, seed: int, cx: int, cy: int, generation: int) -> _Relief:
+        def field(name: str, spacing: int) -> list[int]:
+            rows = heights(seed, name, cx * CHUNK_SIZE - 1, cy * CHUNK_SIZE - 1, WIDTH, spacing)
+            return [height for row in rows for height in row]
+
+        # The numbers were chosen by eye: hills of 10 to 20 cells, lakes a bit wider, rough edges.
+        hills, crags = field("rock", 13), field("rock", 5)
+        young = field(f"rock of {generation}", 13)
+        lakes, bays = field("water", 19), field("water", 6)
+        rock = [
+            (2 * ((_INSIDE - depth) * old + depth * new) // _INSIDE + crag) // 3 - _ROCK_LEVEL
+            for depth, old, new, crag in zip(_DEPTHS, hills, young, crags, strict=True)
+        ]
+        water = [(5 * lake + bay) // 6 - _LAKE_LEVEL for lake, bay in zip(lakes, bays, strict=True)]
+        # 14 to 20 % here, and some more from ruins: the floor keeps about four fifths.
+        due = CHUNK_SIZE * CHUNK_SIZE * (140 + draw(seed, 0, "due", cx, cy, generation) % 61) // 1000
+        return cls(rock, water, due)
+
+    def flooded(self) -> bytearray:
+        """Return the ground, with the levels inside moved until the chunk has what is ``due``."""
+        highest = [max(pair) for pair in zip(self.rock, self.water, strict=True)]
+        rises = [rise * _INSIDE // depth for rise, depth in zip(highest, _DEPTHS, strict=True) if depth]
+        rises.sort(reverse=True)
+        level = rises[self.due]
+        return bytearray(
+            FLOOR if high * _INSIDE <= level * depth else ROCK if high == rock else WATER
+            for high, rock, depth in zip(highest, self.rock, _DEPTHS, strict=True)
+        )
+
+
+def _depth(column: int, line: int) -> int:
+    """Return how far a cell is from the border, up to _INSIDE; 0 on it and in the rim."""
+    return max(0, min(column, line, CHUNK_SIZE - 1 - column, CHUNK_SIZE - 1 - line, _INSIDE))
+
+
+_DEPTHS = tuple(_depth(column, line) for line in range(-1, WIDTH - 1) for column in range(-1, WIDTH - 1))
+
+
+def _gates(seed: int, cx: int, cy: int) -> Iterator[int]:
+    """Yield the cells of this ground, rim included, that are floor so that each side has an exit."""
+    last = CHUNK_SIZE - 1
+    for at in _gate(seed, "south", cx, cy - 1):
+        yield from (index_of(at, -1), index_of(at, 0))
+    for at in _gate(seed, "south", cx, cy):
+        yield from (index_of(at, last), index_of(at, last + 1))
+    for at in _gate(seed, "east", cx - 1, cy):
+        yield from (index_of(-1, at), index_of(0, at))
+    for at in _gate(seed, "east", cx, cy):
+        yield from (index_of(last, at), index_of(last + 1, at))
+
+
+def _gate(seed: int, side: str, cx: int, cy: int) -> range:
+    """Return where the gate in the ``side`` of the chunk (cx, cy) is, along that side."""
+    room = CHUNK_SIZE - 2 * _GATE_MARGIN - _GATE_WIDTH
+    start = _GATE_MARGIN + draw(seed, 0, "gate", side, cx, cy) % (room + 1)
+    return range(start, start + _GATE_WIDTH)
