@@ -12,6 +12,7 @@ COORDINATE_MAX = 2**31  # The protocol's; also what a 32-bit client can hold.
 MOVE_CHUNKS_MAX = 4  # The protocol's ``out_of_range``.
 WAIT_TICKS_MAX = 50  # The protocol's.
 CHAT_CHARACTERS_MAX = 280  # The protocol's.
+SPAWN_CHUNK = "0:0"  # Where a new agent enters: one place, so that newcomers meet somebody.
 CHUNK_AGENTS_MAX = 400  # A fifth of the floor: beyond that nobody can move any more.
 BLOCKED_TICKS_MAX = 3  # Waits before a blocked walker looks for a way round.
 REFUSED_TICKS = 5  # A refused agent waits this long before it asks at a border again: no flapping.
@@ -27,6 +28,8 @@ BODY_SECONDS_MAX = 10.0  # Honest bodies fit in one packet; this ends a client t
 BAD_FRAMES_MAX = 5  # The protocol's: the fifth closes.
 CHUNKS_PER_VIEW_MAX = 25  # The protocol's.
 NAME_CHARACTERS_MAX = 32  # The protocol's.
+LABEL_CHARACTERS_MAX = 64  # A key's label is for a list that a person reads.
+KEY_SECONDS_MAX = 10 * 366 * 86_400  # Ten years: beyond that "no expiry" is the honest word.
 
 # Proof of commands
 NONCE_BYTES = 16  # The protocol's.
@@ -68,6 +71,7 @@ INBOUND_MAX = (
     10_000  # Messages from Redis waiting in a gateway; beyond: the subscription is restarted.
 )
 SHOW_SECONDS = 1.0  # A chunk's static is asked for again this often, until it comes.
+STALE_SHOWS_MAX = 3  # After so many askings an answer is no longer taken for one to an older asking.
 FEED_LINGER_SECONDS = 5.0  # A feed outlives its last listener: a page being loaded again is usual.
 RECONNECT_SECONDS = 1.0  # Between two tries to hear Redis again.
 
@@ -94,4 +98,8 @@ REDIS_SECONDS_MAX = 2.0
 POSTGRES_SECONDS_MAX = 5.0
 READY_SECONDS_MAX = 3.0  # A probe that waits longer than this is a "no" to whoever asks /readyz.
 RETRIES_MAX = 3
+ANSWER_SECONDS_MAX = 8.0  # An HTTP call's work: one slow PostgreSQL and Redis, and some air.
+RETRY_AFTER_MS = 1_000  # Said with ``unavailable``: about what a reconnection takes.
+COUNTS_SECONDS = 1.0  # ``/v1/world`` may be this old, so that it costs Redis one call a second.
+KEY_USED_SECONDS = 60.0  # ``last_used_at`` is this coarse: a write a minute, not one a call.
 SHUTDOWN_SECONDS_MAX = 4.0  # ``tessera up`` ends everything within 5 s.

@@ -24,8 +24,8 @@ LeftReason = Literal["moved", "session_ended"]
 
 ProblemCode = Literal[
     "unauthorized", "scope_missing", "role_missing", "banned", "not_found", "method_not_allowed",
-    "name_taken", "resume_refused", "too_large", "unsupported_media_type", "validation_failed",
-    "rate_limited", "unavailable", "internal",
+    "name_taken", "resume_refused", "request_timeout", "too_large", "unsupported_media_type",
+    "validation_failed", "upgrade_required", "rate_limited", "unavailable", "internal",
 ]  # fmt: skip
 """The ``code`` of an HTTP problem."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 import attrs
@@ -43,6 +44,11 @@ def encode(value: object) -> bytes:
 def decode(data: bytes | str, kind: type[T]) -> T:
     """Return the ``kind`` (a class of ours, or a union) that ``data`` says, or raise Malformed."""
     return structure(parse(data), kind)
+
+
+def timestamp(moment: datetime) -> str:
+    """Return the aware ``moment`` as the protocol writes times: RFC 3339, UTC, milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse(data: bytes | str) -> object:
