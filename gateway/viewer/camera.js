@@ -3,6 +3,7 @@
 
 const SCALE_MIN = 3;
 const SCALE_MAX = 48;
+const SCALE_FIT_MIN = 10;
 const KEY_CELLS = 4;
 
 export class Camera {
@@ -23,9 +24,9 @@ export class Camera {
     canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  // The chunk is fitted to the smaller side of the window, with a little of its neighbours.
+  // The chunk is fitted to the window, but on a phone not so small that names could not be read.
   fit() {
-    this.scale = clamp(Math.min(innerWidth, innerHeight) / 56, SCALE_MIN, SCALE_MAX);
+    this.scale = clamp(Math.min(innerWidth, innerHeight) / 56, SCALE_FIT_MIN, SCALE_MAX);
   }
 
   lookAt(x, y) {

@@ -35,10 +35,8 @@ let frames = 0;
 function looked() {
   const centre = `${Math.floor(camera.x / CHUNK)}:${Math.floor(camera.y / CHUNK)}`;
   panel.place(camera.x, camera.y, centre);
-  if (centre !== watched) {
-    clearTimeout(settling);
-    settling = setTimeout(() => watch(centre), watched ? SETTLE_MS : 0);
-  }
+  clearTimeout(settling);
+  if (centre !== watched) settling = setTimeout(() => watch(centre), watched ? SETTLE_MS : 0);
   wake();
 }
 

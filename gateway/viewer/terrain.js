@@ -5,13 +5,13 @@ import { CHUNK } from "./world.js";
 export const CELL = 16;  // Pixels a cell in the picture; enough for twice the usual zoom.
 
 const DARK = {
-  ".": [[40, 14, 22], [38, 16, 25], [36, 12, 20]],
+  ".": [[38, 12, 20], [36, 13, 21], [40, 11, 19]],
   "#": [[30, 10, 47], [28, 12, 52], [34, 9, 43]],
   "~": [[196, 38, 27], [192, 42, 31], [200, 36, 25]],
-  grout: "#101216",
+  grout: "#14130f",
 };
 const LIGHT = {
-  ".": [[42, 34, 85], [40, 38, 88], [38, 30, 82]],
+  ".": [[42, 32, 85], [40, 34, 86], [40, 30, 84]],
   "#": [[30, 12, 50], [28, 14, 55], [34, 10, 46]],
   "~": [[194, 40, 66], [190, 44, 70], [198, 38, 62]],
   grout: "#d9d2c2",
@@ -40,7 +40,7 @@ function paintCell(pen, chunk, x, y, colours) {
     const chance = scatter(chunk.cx * CHUNK + x, chunk.cy * CHUNK + y, part);
     const shades = colours[kind] ?? colours["."];
     const [hue, saturation, light] = shades[chance % shades.length];
-    pen.fillStyle = `hsl(${hue} ${saturation}% ${light + ((chance >> 4) % 5) - 2}%)`;
+    pen.fillStyle = `hsl(${hue} ${saturation}% ${light + ((chance >> 4) % 5 - 2) * 0.7}%)`;
     const uneven = ((chance >> 8) % 3) / 4;
     pen.fillRect(x * CELL + (part & 1) * stone + uneven, y * CELL + (part >> 1) * stone + uneven, stone - 0.8, stone - 0.8);
   }

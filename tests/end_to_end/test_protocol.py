@@ -1,0 +1,214 @@
+"""The protocol's agent side, by a client that shares no code with the server."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+import trio
+from trio_websocket import ConnectionRejected, open_websocket_url
+
+from tests.end_to_end.cluster import Cluster
+from tests.end_to_end.stranger import connected, joined, post, session_of, signed_up
+
+pytestmark = pytest.mark.cluster
+
+WAIT = {"name": "wait", "ticks": 1}
+LONG_WAIT = {"name": "wait", "ticks": 50}
+HELLO = {"name": "say", "text": "hello — ünïcode"}
+
+
+async def test_the_first_frames_are_session_ready_and_chunk_static(
+    cluster: Cluster, name: str
+) -> None:
+    async with joined(cluster.url(), name) as agent:
+        ready = agent.ready
+        assert ready["protocol"] == 1
+        assert ready["resumed"] is False
+        assert ready["tick_hz"] == 5
+        assert ready["agent_id"] == agent.agent_id
+        assert ready["limits"] == {
+            "commands_per_s": 10,
+            "chat_per_min": 0,
+            "challenge_ttl_ms": 2000,
+        }
+        assert set(ready["challenge"]) == {"nonce", "expires_at"}
+        static = await agent.next("chunk_static")
+        assert static["chunk"] == ready["chunk"]
+        assert len(static["terrain"]) == static["size"] == 50
+        assert {len(row) for row in static["terrain"]} == {50}
+        assert agent.agent_id in [entity["id"] for entity in static["entities"]]
+
+
+async def test_two_steps_lead_from_a_request_to_a_result(cluster: Cluster, name: str) -> None:
+    async with joined(cluster.url(), name) as agent:
+        ack = await agent.ask("c-1", HELLO)
+        assert (ack["status"], ack["seq"]) == ("accepted", 1)
+        result = await agent.next("result")
+        assert (result["id"], result["seq"], result["status"]) == ("c-1", 2, "completed")
+        assert result["tick"] >= ack["tick"]
+
+
+async def test_pipelining_takes_one_step_and_a_nonce_is_good_once(
+    cluster: Cluster, name: str
+) -> None:
+    async with joined(cluster.url(), name) as agent:
+        first = await agent.ask_at_once("c-1", WAIT, agent.ready["challenge"])
+        assert first["status"] == "accepted"
+        await agent.next("result")
+        second = await agent.ask_at_once("c-2", WAIT, first["challenge"])
+        assert second["status"] == "accepted"
+        await agent.next("result")
+        replayed = await agent.ask_at_once("c-3", WAIT, first["challenge"])
+        assert (replayed["status"], replayed["code"]) == ("rejected", "challenge_unknown")
+
+
+async def test_an_id_sent_again_is_answered_as_before_and_done_once(
+    cluster: Cluster, name: str
+) -> None:
+    async with joined(cluster.url(), name) as agent:
+        ack = await agent.ask("same", HELLO)
+        result = await agent.next("result")
+        await agent.send({"type": "command_req", "id": "same", "command": WAIT})
+        again = await agent.next_for("same", "ack", "challenge")
+        assert (again["type"], again["seq"], again["tick"]) == ("ack", ack["seq"], ack["tick"])
+        assert await agent.next("result") == result
+        assert len([f for f in agent.frames if said(f, agent.agent_id)]) == 1
+
+
+async def test_a_wrong_signature_is_refused_and_three_bring_a_cooldown_on_every_gateway(
+    cluster: Cluster, name: str
+) -> None:
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    async with connected(cluster.url(), session, who["agent_id"]) as agent:
+        for number in range(3):
+            await agent.send({"type": "command_req", "id": f"c-{number}", "command": WAIT})
+            challenge = await agent.next("challenge")
+            await agent.answer(f"c-{number}", WAIT, challenge, agent_id="agt_somebody_else")
+            ack = await agent.next("ack")
+            assert ack["code"] == "invalid_signature"
+        ack = await agent.ask("c-9", WAIT)
+        assert ack["code"] == "cooldown"
+        assert 0 < ack["retry_after_ms"] <= 30_000
+    session = await session_of(cluster.url(1), who["api_key"])
+    async with connected(cluster.url(1), session, who["agent_id"]) as agent:
+        assert (await agent.ask("c-1", WAIT))["code"] == "cooldown"
+
+
+async def test_a_stale_challenge_is_expired(cluster: Cluster, name: str) -> None:
+    async with joined(cluster.url(), name) as agent:
+        await agent.send({"type": "command_req", "id": "c-1", "command": WAIT})
+        challenge = await agent.next("challenge")
+        await trio.sleep(2.2)
+        await agent.answer("c-1", WAIT, challenge)
+        assert (await agent.next("ack"))["code"] == "challenge_expired"
+
+
+async def test_a_session_is_resumed_on_another_gateway_with_nothing_missed(
+    cluster: Cluster, name: str
+) -> None:
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    async with connected(cluster.url(0), session, who["agent_id"]) as agent:
+        token = agent.ready["resume_token"]
+        await agent.ask("c-1", HELLO)
+        await agent.next("result")
+        ack = await agent.ask("c-2", {"name": "wait", "ticks": 5})
+        assert ack["seq"] == 3
+    query = f"?resume={token}&last_seq=1"
+    async with connected(cluster.url(1), session, who["agent_id"], query) as agent:
+        assert agent.ready["resumed"] is True
+        assert agent.ready["resume_token"] != token
+        caught_up = [await agent.next("ack", "result", "chunk_static") for _ in range(3)]
+        kinds = [(frame["type"], frame.get("seq")) for frame in caught_up]
+        assert kinds[:2] == [("result", 2), ("ack", 3)]
+        rest = caught_up[2:] + [await agent.next("ack", "result", "chunk_static")]
+        assert sorted(f["type"] for f in rest) == ["chunk_static", "result"]
+        await agent.ask("c-3", WAIT)
+    with pytest.raises(ConnectionRejected) as refused:
+        async with connected(cluster.url(0), session, who["agent_id"], query):
+            pass
+    assert refused.value.status_code == 409
+
+
+async def test_a_second_connection_takes_over_and_the_first_closes_with_4001(
+    cluster: Cluster, name: str
+) -> None:
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    async with connected(cluster.url(0), session, who["agent_id"]) as first:
+        async with connected(cluster.url(1), session, who["agent_id"]) as second:
+            assert await first.close_code() == 4001
+            assert first.frames[-1]["type"] == "goodbye"
+            assert (await second.ask("c-1", WAIT))["status"] == "accepted"
+
+
+async def test_scopes_are_kept(cluster: Cluster, name: str) -> None:
+    async with joined(cluster.url(), name, scopes=["chat"]) as agent:
+        assert (await agent.ask("c-1", WAIT))["code"] == "scope_missing"
+        assert (await agent.ask("c-2", HELLO))["status"] == "accepted"
+        await agent.next("result")
+        assert not [f for f in agent.frames if f["type"].startswith("chunk_")]
+
+
+async def test_too_many_commands_are_limited_with_the_time_to_wait(
+    cluster: Cluster, name: str
+) -> None:
+    async with joined(cluster.url(), name) as agent:
+        acks = []
+        for number in range(30):
+            await agent.send({"type": "command_req", "id": f"c-{number}", "command": HELLO})
+        for number in range(30):
+            acks.append(await agent.next_for(f"c-{number}", "challenge", "ack"))
+        limited = [ack for ack in acks if ack.get("code") == "rate_limited"]
+        assert limited
+        assert all(ack["retry_after_ms"] > 0 for ack in limited)
+
+
+async def test_a_connection_without_a_good_token_is_refused_before_the_upgrade(
+    cluster: Cluster,
+) -> None:
+    for headers in ([], [(b"Authorization", b"Bearer tss_x_y")]):
+        with pytest.raises(ConnectionRejected) as refused:
+            async with open_websocket_url(
+                cluster.url().replace("http", "ws") + "/v1/agent", extra_headers=headers
+            ):
+                pass
+        assert refused.value.status_code == 401
+
+
+async def test_a_token_may_come_as_a_subprotocol(cluster: Cluster, name: str) -> None:
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    async with open_websocket_url(
+        cluster.url().replace("http", "ws") + "/v1/agent",
+        subprotocols=["tessera.v1", f"bearer.{session['session_token']}"],
+    ) as socket:
+        assert socket.subprotocol == "tessera.v1"
+        assert '"session_ready"' in await socket.get_message()
+
+
+async def test_the_public_pages_answer(cluster: Cluster) -> None:
+    async with httpx.AsyncClient(base_url=cluster.url(), trust_env=False) as http:
+        assert (await http.get("/healthz")).json() == {"status": "ok"}
+        assert (await http.get("/readyz")).status_code == 200
+        assert (await http.get("/metrics")).status_code == 404
+        world = (await http.get("/v1/world")).json()
+        assert (world["tick_hz"], world["chunk_size"], world["shard_count"]) == (5, 50, 2)
+        assert (await http.get("/openapi.json")).json()["openapi"].startswith("3.1")
+        assert (await http.get("/asyncapi.json")).json()["asyncapi"].startswith("3.")
+        assert len((await http.get("/skill.md")).text) < 12_000
+        assert "<canvas" in (await http.get("/")).text
+
+
+async def test_a_name_is_taken_once_without_regard_to_case(cluster: Cluster, name: str) -> None:
+    await signed_up(cluster.url(), name)
+    answer = await post(cluster.url(1), "/v1/signup", {"name": name.upper()})
+    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+
+
+def said(frame: dict[str, object], agent_id: str) -> bool:
+    events = frame.get("events")
+    if frame["type"] != "chunk_delta" or not isinstance(events, list):
+        return False
+    return any(event["type"] == "said" and event["id"] == agent_id for event in events)
