@@ -14,8 +14,15 @@ import attrs
 import trio
 
 from common.bus import Delta, Inbound, Restored
-from common.envelopes import AckLine, Attached, AttachRefused, Replaced, ResultLine, SessionEnded
-from common.envelopes import Shown
+from common.envelopes import (
+    AckLine,
+    Attached,
+    AttachRefused,
+    Replaced,
+    ResultLine,
+    SessionEnded,
+    Shown,
+)
 from common.errors import Trouble
 from common.grid import GatewayId, SessionId
 from common.limits import AGENT_QUEUE_MAX, RECONNECT_SECONDS
