@@ -1,4 +1,4 @@
-"""One cluster serves all tests that leave it standing; those that break something start their own."""
+"""One cluster serves all tests that leave it standing; the others start their own."""
 
 from __future__ import annotations
 
