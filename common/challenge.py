@@ -57,4 +57,6 @@ def encode_base64url(data: bytes) -> str:
 
 def decode_base64url(text: str) -> bytes:
     """Decode without padding; ValueError when ``text`` is not base64url."""
+    if "+" in text or "/" in text:
+        raise ValueError("not base64url: the digits of plain base64")  # altchars would pass them.
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

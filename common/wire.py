@@ -9,13 +9,14 @@ from __future__ import annotations
 import types
 import typing
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar, get_origin
+from typing import Annotated, Any, Literal, TypeVar, cast, get_origin
 
 import attrs
 import cattrs
 import msgspec
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.msgspec import MsgspecJsonConverter, make_converter
+from typing_extensions import TypeForm
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ def encode(value: object) -> bytes:
     return _converter.dumps(value)
 
 
-def decode(data: bytes | str, kind: type[T]) -> T:
+def decode(data: bytes | str, kind: TypeForm[T]) -> T:
     """Return the ``kind`` (a class of ours, or a union) that ``data`` says, or raise Malformed."""
     return structure(parse(data), kind)
 
@@ -59,19 +60,19 @@ def parse(data: bytes | str) -> object:
         raise Malformed((Fault("$", str(error)),)) from None
 
 
-def structure(value: object, kind: type[T]) -> T:
+def structure(value: object, kind: TypeForm[T]) -> T:
     """Return the ``kind`` that the plain ``value`` stands for, or Malformed."""
     return _structure(value, kind, _converter)
 
 
-def structure_leniently(value: object, kind: type[T]) -> T:
+def structure_leniently(value: object, kind: TypeForm[T]) -> T:
     """As ``structure``, but unknown fields are passed over: how a client hears a newer server."""
     return _structure(value, kind, _lenient)
 
 
-def _structure(value: object, kind: type[T], converter: MsgspecJsonConverter) -> T:
+def _structure(value: object, kind: TypeForm[T], converter: MsgspecJsonConverter) -> T:
     try:
-        return converter.structure(value, kind)
+        return cast("T", converter.structure(value, cast("Any", kind)))
     except (
         cattrs.BaseValidationError,
         cattrs.StructureHandlerNotFoundError,

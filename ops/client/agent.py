@@ -11,7 +11,6 @@ import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
 
 import attrs
 import httpx
@@ -321,9 +320,7 @@ def _read(message: str | bytes) -> ServerFrame | None:
     """None for a frame of a kind that this client does not know yet."""
     plain = wire.parse(message)
     known = isinstance(plain, dict) and plain.get("type") in _KNOWN
-    return (
-        wire.structure_leniently(plain, cast("type[ServerFrame]", ServerFrame)) if known else None
-    )
+    return wire.structure_leniently(plain, ServerFrame) if known else None
 
 
 _KNOWN = frozenset(

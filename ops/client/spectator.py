@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
 
 import attrs
 import httpx
@@ -83,11 +82,7 @@ def read_frame(data: str) -> SpectatorFrame | None:
     """The frame that ``data`` is the JSON of; None for a kind that this client does not know."""
     plain = wire.parse(data)
     known = isinstance(plain, dict) and plain.get("type") in _KNOWN
-    return (
-        wire.structure_leniently(plain, cast("type[SpectatorFrame]", SpectatorFrame))
-        if known
-        else None
-    )
+    return wire.structure_leniently(plain, SpectatorFrame) if known else None
 
 
 _KNOWN = frozenset(("session_ready", "chunk_static", "chunk_delta", "resync"))

@@ -110,8 +110,10 @@ async def test_a_request_that_drips_is_ended(cluster: Cluster) -> None:
     """One byte a second would hold a connection for ever; both head and body have a deadline."""
     heads = (
         b"GET / HTTP/1.1\r\nHost: t\r\nX: ",
-        b"POST /v1/signup HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
-        b"Content-Length: 1000\r\n\r\n",
+        (
+            b"POST /v1/signup HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 1000\r\n\r\n"
+        ),
     )
 
     async def drip(head: bytes) -> None:

@@ -105,10 +105,18 @@ def test_the_id_of_a_token_is_no_secret(output: Output) -> None:
     assert (line["key_id"], line["token_id"]) == ("k1", "t1")
 
 
-def test_a_password_in_a_url_is_hidden() -> None:
-    assert mask("to postgresql://me:sword@db/x and redis://:fish@r:1/0") == (
-        f"to postgresql://me:{HIDDEN}@db/x and redis://:{HIDDEN}@r:1/0"
-    )
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("to postgresql://me:sword@db/x now", f"to postgresql://me:{HIDDEN}@db/x now"),
+        ("redis://:fish@r:1/0", f"redis://:{HIDDEN}@r:1/0"),
+        ("redis://:s/w@rd@r:1/0", f"redis://:{HIDDEN}@r:1/0"),
+        ("postgresql://db/x?password=fish&a=b", f"postgresql://db/x?password={HIDDEN}&a=b"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
+    ],
+)
+def test_a_password_in_a_url_is_hidden(text: str, shown: str) -> None:
+    assert mask(text) == shown
 
 
 def test_there_is_colour_on_a_terminal_only() -> None:

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.tokens import Kind, is_secret_of, new_token, parse_token
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_token_is_read_back_from_its_text(kind: Kind) -> None:
+    token = new_token(kind)
+    assert token.text.startswith(f"{kind}_{token.id}_")
+    assert parse_token(kind, token.text) == token
+    assert is_secret_of(token, token.hash)
+
+
+def test_a_typo_anywhere_is_noticed_without_asking_anybody() -> None:
+    text = new_token(Kind.API_KEY).text
+    for place in range(len(text)):
+        other = "0" if text[place] != "0" else "1"
+        assert parse_token(Kind.API_KEY, text[:place] + other + text[place + 1 :]) is None
+
+
+def test_a_token_of_one_kind_is_none_of_another() -> None:
+    assert parse_token(Kind.SESSION, new_token(Kind.API_KEY).text) is None
+
+
+def test_another_tokens_secret_does_not_fit() -> None:
+    one, other = new_token(Kind.API_KEY, "0" * 16), new_token(Kind.API_KEY, "0" * 16)
+    assert not is_secret_of(one, other.hash)
+
+
+def test_a_printed_token_keeps_its_secret() -> None:
+    token = new_token(Kind.API_KEY)
+    assert token.secret not in repr(token)
+
+
+@given(st.text())
+def test_any_text_is_a_token_or_none(text: str) -> None:
+    assert parse_token(Kind.API_KEY, text) is None

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import wire
+from common.commands import Command, MoveTo, Say, Wait
+from common.events import Entered, Moved
+from common.frames import Cancel, ChunkDelta, ClientFrame, CommandRequest, Proof
+from common.grid import AgentId, ChunkId, CommandId, Tick
+
+
+def test_what_is_none_is_left_out_and_from_is_a_word_on_the_wire() -> None:
+    delta = ChunkDelta(
+        ChunkId("0:0"),
+        Tick(2),
+        Tick(1),
+        [Moved(AgentId("a"), 1, 2), Entered(AgentId("b"), "agent", 3, 4, from_=ChunkId("1:0"))],
+    )
+    text = wire.encode(delta)
+    assert b'"from":"1:0"' in text
+    assert b"null" not in text
+    assert b"name" not in text
+    assert wire.decode(text, ChunkDelta) == delta
+
+
+def test_a_command_request_keeps_the_command_as_it_was_sent() -> None:
+    frame = wire.decode(
+        '{"type":"command_req","id":"c","command":{"name":"fly","to":[1]},'
+        '"answer":{"nonce":"n","signature":"s"}}',
+        ClientFrame,
+    )
+    assert frame == CommandRequest(CommandId("c"), {"name": "fly", "to": [1]}, Proof("n", "s"))
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"type":"cancel","id":"a","more":1}', "$.more"),
+        ('{"type":"cancel"}', "$.id"),
+        ('{"type":"cancel","id":7}', "$.id"),
+        ('{"type":"cancel","id":"a b"}', "$.id"),
+        ('{"type":"cancel","id":"a\\n"}', "$.id"),
+        ('{"type":"command_req","id":"a","command":[]}', "$.command"),
+        ('{"type":"command_req","id":"a","command":{},"answer":{"nonce":"","signature":"s"}}',
+         "$.answer.nonce"),
+        ('{"type":"dance"}', "$"),
+        ('{"type":["cancel"],"id":"a"}', "$"),
+        ("[]", "$"),
+        ("null", "$"),
+        ("{", "$"),
+        ("", "$"),
+        ("[" * 10_000, "$"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_its_place(text: str, path: str) -> None:
+    with pytest.raises(wire.Malformed) as malformed:
+        wire.decode(text, ClientFrame)
+    assert path in [fault.path for fault in malformed.value.faults]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"name": "move_to", "x": 1.0, "y": 0},
+        {"name": "move_to", "x": True, "y": 0},
+        {"name": "move_to", "x": "1", "y": 0},
+        {"name": "move_to", "x": 2**31 + 1, "y": 0},
+        {"name": "wait", "ticks": 51},
+        {"name": "say", "text": "x" * 281},
+    ],
+)
+def test_nothing_is_coerced_and_bounds_hold(plain: dict[str, object]) -> None:
+    with pytest.raises(wire.Malformed):
+        wire.structure(plain, Command)
+
+
+def test_a_client_passes_over_fields_that_it_does_not_know() -> None:
+    plain = {"type": "cancel", "id": "a", "since": "a newer server"}
+    assert wire.structure_leniently(plain, Cancel) == Cancel(CommandId("a"))
+    with pytest.raises(wire.Malformed):
+        wire.structure(plain, Cancel)
+
+
+commands = st.one_of(
+    st.builds(MoveTo, st.integers(-(2**31), 2**31), st.integers(-(2**31), 2**31)),
+    st.builds(Say, st.text(st.characters(codec="utf-8"), min_size=1, max_size=280)),
+    st.builds(Wait, st.integers(1, 50)),
+)
+
+
+@given(commands)
+def test_a_command_survives_the_wire(command: Command) -> None:
+    assert wire.decode(wire.encode(command), type(command)) == command
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_frame_or_malformed(data: bytes) -> None:
+    try:
+        wire.decode(data, ClientFrame)
+    except wire.Malformed as malformed:
+        assert malformed.faults
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["type", "id", "command", "answer", "nonce", "signature", "x"]),
+        json_values | st.sampled_from(["command_req", "answer", "cancel", "c-1"]),
+    )
+)
+def test_any_json_object_is_a_frame_or_malformed(plain: dict[str, object]) -> None:
+    try:
+        wire.structure(plain, ClientFrame)
+    except wire.Malformed as malformed:
+        assert malformed.faults
