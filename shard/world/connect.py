@@ -21,8 +21,9 @@ _INNER = frozenset(
     for column in range(1, CHUNK_SIZE - 1)
 )
 _RIM = tuple(
-    index for index in range(WIDTH * WIDTH) if not (
-        1 <= index % WIDTH <= CHUNK_SIZE and 1 <= index // WIDTH <= CHUNK_SIZE)
+    index
+    for index in range(WIDTH * WIDTH)
+    if not (1 <= index % WIDTH <= CHUNK_SIZE and 1 <= index // WIDTH <= CHUNK_SIZE)
 )
 
 
@@ -80,7 +81,8 @@ def _tunnel(ground: bytearray, largest: Sequence[int], apart: Iterable[Sequence[
     """Dig from each piece along the shortest way, through the inside only, to the largest one."""
     towards = _ways(ground, largest)
     for piece in apart:
-        cell = next(cell for cell in towards if cell in frozenset(piece))
+        inside = frozenset(piece)
+        cell = next(cell for cell in towards if cell in inside)
         while cell != towards[cell]:
             ground[cell] = FLOOR
             cell = towards[cell]

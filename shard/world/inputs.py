@@ -82,3 +82,8 @@ class Settle:
 
 
 Input = Enter | Leave | Order | Withdraw | Arrive | Settle
+
+
+def subject(told: Input) -> AgentId:
+    """Return the agent whom ``told`` is about."""
+    return told.traveller.id if isinstance(told, Arrive) else told.agent

@@ -24,7 +24,7 @@ _ROCK_LEVEL = HEIGHT_MAX * 68 // 100  # What rises above is rock: a sixth of the
 _LAKE_LEVEL = HEIGHT_MAX * 72 // 100  # Likewise for lakes: a twentieth.
 _INSIDE = 8  # This far from the border a chunk's generation alone decides.
 _GATE_WIDTH = 3  # Two can pass each other, and one may stand in the way.
-_GATE_MARGIN = 4  # Cells between a gate and a corner: a corner belongs to four chunks.
+_GATE_MARGIN = 4  # Cells between a gate and a corner: from there one cannot see what is open.
 
 
 def index_of(column: int, line: int) -> int:
@@ -36,6 +36,8 @@ def lay_out(seed: int, cx: int, cy: int, generation: int) -> bytearray:
     ground = _Relief.of(seed, cx, cy, generation).flooded()
     for index in _gates(seed, cx, cy):
         ground[index] = FLOOR
+    for index in _CORNERS:
+        ground[index] = ROCK
     return ground
 
 
@@ -63,13 +65,17 @@ class _Relief:
         ]
         water = [(5 * lake + bay) // 6 - _LAKE_LEVEL for lake, bay in zip(lakes, bays, strict=True)]
         # 14 to 20 % here, and some more from ruins: the floor keeps about four fifths.
-        due = CHUNK_SIZE * CHUNK_SIZE * (140 + draw(seed, 0, "due", cx, cy, generation) % 61) // 1000
+        due = (
+            CHUNK_SIZE * CHUNK_SIZE * (140 + draw(seed, 0, "due", cx, cy, generation) % 61) // 1000
+        )
         return cls(rock, water, due)
 
     def flooded(self) -> bytearray:
         """Return the ground, with the levels inside moved until the chunk has what is ``due``."""
         highest = [max(pair) for pair in zip(self.rock, self.water, strict=True)]
-        rises = [rise * _INSIDE // depth for rise, depth in zip(highest, _DEPTHS, strict=True) if depth]
+        rises = [
+            rise * _INSIDE // depth for rise, depth in zip(highest, _DEPTHS, strict=True) if depth
+        ]
         rises.sort(reverse=True)
         level = rises[self.due]
         return bytearray(
@@ -83,11 +89,22 @@ def _depth(column: int, line: int) -> int:
     return max(0, min(column, line, CHUNK_SIZE - 1 - column, CHUNK_SIZE - 1 - line, _INSIDE))
 
 
-_DEPTHS = tuple(_depth(column, line) for line in range(-1, WIDTH - 1) for column in range(-1, WIDTH - 1))
+_DEPTHS = tuple(
+    _depth(column, line) for line in range(-1, WIDTH - 1) for column in range(-1, WIDTH - 1)
+)
+
+
+# A boundary stone of 2 x 2 wherever four chunks meet. A floor cell in a corner could be cut off
+# from its own chunk's inside, where alone it is allowed to dig.
+_CORNERS = tuple(
+    index_of(column, line)
+    for column in (-1, 0, CHUNK_SIZE - 1, CHUNK_SIZE)
+    for line in (-1, 0, CHUNK_SIZE - 1, CHUNK_SIZE)
+)
 
 
 def _gates(seed: int, cx: int, cy: int) -> Iterator[int]:
-    """Yield the cells of this ground, rim included, that are floor so that each side has an exit."""
+    """Yield the cells, rim included, that are floor whatever else: each side has its exit."""
     last = CHUNK_SIZE - 1
     for at in _gate(seed, "south", cx, cy - 1):
         yield from (index_of(at, -1), index_of(at, 0))

@@ -60,4 +60,6 @@ def _stretch(row: Sequence[int], slope: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _between(above: Sequence[int], below: Sequence[int], part: int) -> list[int]:
-    return [one + ((other - one) * part >> _SLOPE_BITS) for one, other in zip(above, below, strict=True)]
+    return [
+        one + ((other - one) * part >> _SLOPE_BITS) for one, other in zip(above, below, strict=True)
+    ]

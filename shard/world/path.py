@@ -76,9 +76,13 @@ def _search(floor: bytearray, origin: int, targets: set[int]) -> str | None:
             line, column = divmod(cell, _WIDTH)
             # The last one pushed is tried first: ties go the way of the last in "NSWE".
             if floor[cell - _WIDTH]:
-                (now if line > bottom else more if line > top else most).append((cell - _WIDTH, "N"))
+                (now if line > bottom else more if line > top else most).append(
+                    (cell - _WIDTH, "N")
+                )
             if floor[cell + _WIDTH]:
-                (now if line < top else more if line < bottom else most).append((cell + _WIDTH, "S"))
+                (now if line < top else more if line < bottom else most).append(
+                    (cell + _WIDTH, "S")
+                )
             if floor[cell - 1]:
                 (now if column > right else more if column > left else most).append((cell - 1, "W"))
             if floor[cell + 1]:

@@ -41,7 +41,7 @@ def find_way(
 
 
 def sides_towards(terrain: Terrain, goal: Spot) -> str:
-    """Return the one or two of "NESW" that bring the chunk of ``goal`` nearer, nearer axis last."""
+    """Return the one or two of "NESW" that lead nearer to ``goal``, the farther axis first."""
     dx = goal[0] // CHUNK_SIZE - terrain.x0 // CHUNK_SIZE
     dy = goal[1] // CHUNK_SIZE - terrain.y0 // CHUNK_SIZE
     across, down = "W E"[(dx > 0) - (dx < 0) + 1], "N S"[(dy > 0) - (dy < 0) + 1]
@@ -49,7 +49,7 @@ def sides_towards(terrain: Terrain, goal: Spot) -> str:
 
 
 def _doors(terrain: Terrain, goal: Spot) -> list[tuple[Spot, str]]:
-    return [(exit, side) for side in sides_towards(terrain, goal) for exit in terrain.exits[side]]
+    return [(cell, side) for side in sides_towards(terrain, goal) for cell in terrain.exits[side]]
 
 
 def _any_way(
@@ -59,17 +59,17 @@ def _any_way(
     blocked: Collection[Spot],
 ) -> str | None:
     """Return the way to the nearest door that can be reached at all."""
-    path = find_path(terrain, start, [exit for exit, _ in doors], blocked)
+    path = find_path(terrain, start, [cell for cell, _ in doors], blocked)
     if path is None:
         return None
     end = walk(start, path)
-    return path + next(side for exit, side in doors if exit == end)
+    return path + next(side for cell, side in doors if cell == end)
 
 
-def _cost(exit: Spot, start: Spot, goal: Spot) -> tuple[int, int]:
+def _cost(cell: Spot, start: Spot, goal: Spot) -> tuple[int, int]:
     """Order exits by the length of the way through them; among equals the nearest is first."""
-    near = _distance(start, exit)
-    return near + _distance(exit, goal), near
+    near = _distance(start, cell)
+    return near + _distance(cell, goal), near
 
 
 def _distance(one: Spot, other: Spot) -> int:

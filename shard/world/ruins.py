@@ -48,7 +48,10 @@ def _room(dice: int) -> _Room:
     width, height = _SIDE_MIN + dice % sides, _SIDE_MIN + (dice >> 8) % sides
     room = CHUNK_SIZE - 2 * _MARGIN + 1
     return _Room(
-        _MARGIN + (dice >> 16) % (room - width), _MARGIN + (dice >> 24) % (room - height), width, height
+        _MARGIN + (dice >> 16) % (room - width),
+        _MARGIN + (dice >> 24) % (room - height),
+        width,
+        height,
     )
 
 
