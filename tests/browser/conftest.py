@@ -1,0 +1,49 @@
+"""Headless Chromium from Debian's package, and a cluster of its own to look at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.end_to_end.cluster import Cluster, tessera_up
+
+ARGUMENTS = [
+    "--no-sandbox",  # Tests may run as root, in containers.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One gateway, two shards and six bots."""
+    with tessera_up(tmp_path_factory.mktemp("browser") / "data", bots=6) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    assert path, "the viewer is tested in Debian's chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test when it logs an error of its own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    errors: list[str] = []
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
