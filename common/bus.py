@@ -129,3 +129,17 @@ class SlotBeat:
     chunks: int
     agents: int
     lateness_ms: float
+
+
+def without_gap(deltas: Sequence[Delta], tick: Tick, last: Tick) -> Sequence[Delta] | None:
+    """Return ``deltas`` if they are all that a replica at ``tick`` lacks, else None.
+
+    ``deltas`` are those kept that are later than ``tick``; ``last`` is the last tick published,
+    0 when that is not known. Each must name a prev_tick that the replica has reached by then.
+    """
+    reached = tick
+    for delta in deltas:
+        if delta.prev_tick > reached:
+            return None
+        reached = delta.tick
+    return deltas if reached == last else None

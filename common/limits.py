@@ -58,6 +58,7 @@ INTAKE_WAIT_MS = 1_000  # How long a shard waits for messages before it looks ro
 
 # Streams
 DELTAS_KEPT_MS = 120_000  # The protocol's.
+DELTAS_KEPT_TICKS = DELTAS_KEPT_MS * TICK_HZ // 1000  # At least as long: time only ever slows.
 SESSION_LINES_MAX = 1_000  # Kept in Redis a session; older ones come from PostgreSQL.
 AGENT_QUEUE_MAX = 256  # Frames waiting for one agent; beyond: closed with 4008.
 SPECTATOR_QUEUE_MAX = 256  # The protocol's; beyond: resync.
@@ -71,7 +72,9 @@ INBOUND_MAX = (
     10_000  # Messages from Redis waiting in a gateway; beyond: the subscription is restarted.
 )
 SHOW_SECONDS = 1.0  # A chunk's static is asked for again this often, until it comes.
-STALE_SHOWS_MAX = 3  # After so many askings an answer is no longer taken for one to an older asking.
+STALE_SHOWS_MAX = (
+    3  # After so many askings an answer is no longer taken for one to an older asking.
+)
 FEED_LINGER_SECONDS = 5.0  # A feed outlives its last listener: a page being loaded again is usual.
 RECONNECT_SECONDS = 1.0  # Between two tries to hear Redis again.
 
@@ -84,18 +87,61 @@ SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs th
 # Sessions and presence
 RESUME_MS = 60_000  # The protocol's.
 PRESENCE_BEAT_SECONDS = 5.0
+BEAT_MS_MAX = 5_000  # Older beats do not count: whoever sent them is gone, or as good as gone.
 PRESENCE_MS = RESUME_MS + 5_000  # A beat may be late by one interval and nobody loses a second.
 ATTACH_SECONDS_MAX = 8.0  # A spare has 5 s to take over; then the client gets 503.
 SESSION_HOURS_MAX = 24  # A session's age at most; the agent opens a new one.
+
+# The agent WebSocket
+ANSWERS_KEPT_MAX = 64  # Acks and results a session at hand; older ones come from PostgreSQL.
+PENDING_PER_SESSION_MAX = 32  # Commands offered and not yet acked; only ``say`` can be so many.
+LINES_HELD_MAX = 256  # Lines that wait for an earlier one; beyond: closed with 1013.
+LINES_WAIT_SECONDS = 0.25  # Until a missing line is looked for again: results are recorded lazily.
+CLOSE_SECONDS_MAX = 0.8  # For the client's half of the closing handshake: a stop takes a second.
+ADMISSION_SECONDS_MAX = 12.0  # From the request to the upgrade: the attach, and what is around it.
+SWEEP_SECONDS = 1.0  # Stuck writes, ended sessions and lost agents are looked for this often.
+OFFER_QUEUE_MAX = 10_000  # Offers waiting for their batch: twice what a full gateway says a second.
 
 # Ownership
 LEASE_MS = 3_000  # A spare takes over within 5 s: this, a third of it, and the recovery.
 LEASE_RENEWALS = 3  # Renewed at a third of its life.
 PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wait, so time slows.
 
+# Inside a shard
+TAKE_BATCH_MAX = 50  # Chunks taken in one go: the intake waits for one such batch at the most.
+PUBLISH_BATCH_MAX = 1_000  # Emissions in one publication: some ms of Redis.
+RECORD_BATCH_MAX = 500  # Emissions recorded in one go, so that a snapshot never waits for long.
+RECORD_QUEUE_MAX = 5_000  # Emissions waiting for PostgreSQL; beyond: the publisher waits.
+HELD_MAX = 1_000  # Messages waiting for a border to answer; beyond: ``unavailable``.
+INNER_MAX = 2_000  # Messages of a shard to itself; beyond: dropped, all of them are repeated.
+TRAILS_MAX = 50_000  # Agents whose last step out of here is remembered; else PostgreSQL is asked.
+GENERATIONS_MAX = 10_000  # Chunks that nobody holds and somebody watched, remembered.
+LOOKUPS_MAX = 8  # Questions to PostgreSQL at a time: what its pool of connections can take.
+DECIDE_ROUNDS_MAX = 20  # A batch is decided anew so often (a fence, a conflict); then refused.
+ASK_AGAIN_SECONDS = 1.0  # A question at a border is repeated this often.
+CROSSING_SECONDS = 2.0  # After so long without an answer the source tries to call it off.
+SPARE_SECONDS = 0.5  # A spare looks for a free slot this often: LEASE_MS and this stay under 5 s.
+PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often.
+BEAT_SECONDS = 1.0  # A slot says how it is doing this often.
+BACKOFF_SECONDS_MIN = 0.05  # Between two tries of what must be done; doubled each time,
+BACKOFF_SECONDS_MAX = 1.0  # up to this: an outage is noticed to be over within a second.
+SPAWN_CHUNKS_MAX = 25  # Chunks that a newcomer is sent round to for room: 10,000 agents.
+SILENT_TICKS_MAX = 2 * WAIT_TICKS_MAX  # Nobody who does anything is quiet for longer.
+LOST_TICKS = 2 * SNAPSHOT_TICKS  # Run again when Redis lost what was shown: snapshots may be late.
+FINISH_SECONDS_MAX = 1.0  # On stop, a batch being decided has this long of SHUTDOWN_SECONDS_MAX.
+
 # Waiting for what is outside; the caller sets these, see common/errors.py for what follows
 REDIS_SECONDS_MAX = 2.0
+REDIS_CALLS_MAX = 32  # At once, a process: Redis does one at a time; more only fill its queue.
+REDIS_FAILURES_MAX = 5  # In a row; then nobody waits for Redis for REDIS_PAUSE_SECONDS.
+REDIS_PAUSE_SECONDS = 0.5  # Short beside LEASE_MS: a lease must survive a hiccup.
+REDIS_RECONNECT_SECONDS_MAX = 1.0  # Between two tries to subscribe again; jittered.
+REDIS_SILENCE_SECONDS = 2.0  # A subscription that heard nothing is pinged, then given up.
 POSTGRES_SECONDS_MAX = 5.0
+POSTGRES_CONNECTIONS_MAX = 4  # A process: more would wait for our one core, not for the disk.
+POSTGRES_FAILURES_MAX = 5  # In a row; then nobody asks for POSTGRES_PAUSE_SECONDS, but one probe.
+PRUNE_ROWS_MAX = 5_000  # In one statement: a fraction of a second.
+POSTGRES_PAUSE_SECONDS = 1.0  # Recovery is noticed within a second.
 READY_SECONDS_MAX = 3.0  # A probe that waits longer than this is a "no" to whoever asks /readyz.
 RETRIES_MAX = 3
 ANSWER_SECONDS_MAX = 8.0  # An HTTP call's work: one slow PostgreSQL and Redis, and some air.
@@ -103,3 +149,13 @@ RETRY_AFTER_MS = 1_000  # Said with ``unavailable``: about what a reconnection t
 COUNTS_SECONDS = 1.0  # ``/v1/world`` may be this old, so that it costs Redis one call a second.
 KEY_USED_SECONDS = 60.0  # ``last_used_at`` is this coarse: a write a minute, not one a call.
 SHUTDOWN_SECONDS_MAX = 4.0  # ``tessera up`` ends everything within 5 s.
+
+# The supervisor
+RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.
+RESTART_SECONDS_MAX = 10.0  # For a child that can't start, until somebody mends it.
+STEADY_SECONDS = 10.0  # A child that lived this long was well; its death counts as a first one.
+START_SECONDS_MAX = 60.0  # From birth to ready; a cold disk and a long journal take their time.
+SURVIVORS_SECONDS_MAX = 5.0  # Children of a killed supervisor are gone within one.
+LOG_LINE_BYTES_MAX = 64 * 1024  # Of a child's output; a longer line comes in pieces.
+RELAY_SECONDS_MAX = 0.3  # A dead child's last words; its orphans may hold the pipe for longer.
+REACH_SECONDS_MAX = 5.0  # For a server that the operator named: started together with us, at worst.

@@ -8,6 +8,8 @@ from __future__ import annotations
 from common.grid import AgentId, ChunkId, GatewayId, SessionId, Slot
 
 PREFIX = "tessera:"
+GATEWAY_PREFIX = f"{PREFIX}gateway:"  # Lua completes these two with what it reads in Redis.
+LEASE_PREFIX = f"{PREFIX}lease:"
 
 
 def commands(slot: Slot) -> str:
@@ -21,7 +23,7 @@ def deltas(chunk: ChunkId) -> str:
 
 
 def fence(chunk: ChunkId) -> str:
-    """String: the highest epoch that published for ``chunk``."""
+    """String: the highest epoch that published for ``chunk``, and the last tick published."""
     return f"{PREFIX}fence:{chunk}"
 
 
@@ -37,16 +39,16 @@ def binding(session: SessionId) -> str:
 
 def gateway(gateway: GatewayId) -> str:
     """Pub/sub channel: messages to one gateway."""
-    return f"{PREFIX}gateway:{gateway}"
+    return f"{GATEWAY_PREFIX}{gateway}"
 
 
 def lease(slot: Slot) -> str:
     """String with an expiry: the process that holds ``slot``."""
-    return f"{PREFIX}lease:{slot}"
+    return f"{LEASE_PREFIX}{slot}"
 
 
 def strikes(agent: AgentId, kind: str) -> str:
-    """Counter with an expiry: wrong (``invalid``) or late (``expired``) answers of ``agent``."""
+    """List with an expiry: times (ms) of wrong (``invalid``) or late (``expired``) answers."""
     return f"{PREFIX}strikes:{kind}:{agent}"
 
 

@@ -1,0 +1,86 @@
+-- Offers: take tokens out of buckets and append a message to a slot's stream, each offer all or
+-- nothing, one after another.
+-- KEYS: the buckets and the streams, each once; below they are named by their position.
+-- ARGV: entries that a stream holds at most; then for each offer: position of its stream or 0,
+--   its message, the number of its takes, and for each take: position of the bucket, tokens per
+--   second, burst.
+-- Reply: for each offer 0 (done), -1 (the stream is full), or the ms until it may be asked again.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local EPSILON = 1e-9 -- Tokens are sums of fractions: whoever waited as told must find a whole one.
+
+local buckets = {}
+local function bucket_of(position, per_second, burst)
+  local bucket = buckets[position]
+  if not bucket then
+    local stored = redis.call('HMGET', KEYS[position], 'tokens', 'when')
+    local tokens = burst
+    if stored[1] then
+      local waited = math.max(0, now - stored[2]) -- The clock of a server may be set back.
+      tokens = math.min(burst, stored[1] + waited * per_second / 1000)
+    end
+    bucket = { tokens = tokens, per_second = per_second, burst = burst, taken = false }
+    buckets[position] = bucket
+  end
+  return bucket
+end
+
+local lengths = {}
+local function is_full(position)
+  if not lengths[position] then
+    lengths[position] = redis.call('XLEN', KEYS[position])
+  end
+  return lengths[position] >= tonumber(ARGV[1])
+end
+
+-- Takes all, or none and returns how long to wait.
+local function take(takes)
+  local wait = 0
+  for _, bucket in ipairs(takes) do
+    bucket.tokens = bucket.tokens - 1
+    if bucket.tokens < -EPSILON then
+      wait = math.max(wait, math.ceil(-bucket.tokens * 1000 / bucket.per_second))
+    end
+  end
+  for _, bucket in ipairs(takes) do
+    if wait > 0 then
+      bucket.tokens = bucket.tokens + 1
+    else
+      bucket.taken = true
+    end
+  end
+  return wait
+end
+
+local verdicts = {}
+local at = 2
+while at <= #ARGV do
+  local stream, message, count = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
+  at = at + 3
+  local takes = {}
+  for i = 1, count do
+    takes[i] = bucket_of(tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]))
+    at = at + 3
+  end
+  if stream > 0 and is_full(stream) then
+    verdicts[#verdicts + 1] = -1
+  else
+    local wait = take(takes)
+    if wait == 0 and stream > 0 then
+      redis.call('XADD', KEYS[stream], '*', 'm', message)
+      lengths[stream] = lengths[stream] + 1
+    end
+    verdicts[#verdicts + 1] = wait
+  end
+end
+
+for position, bucket in pairs(buckets) do
+  if bucket.taken then
+    -- A bucket that is full again is as good as none.
+    local full_ms = (bucket.burst - bucket.tokens) * 1000 / bucket.per_second
+    redis.call('HSET', KEYS[position], 'tokens', bucket.tokens, 'when', now)
+    redis.call('PEXPIRE', KEYS[position], math.ceil(full_ms) + 1)
+  end
+end
+return verdicts

@@ -1,0 +1,241 @@
+"""Redis, for a gateway: ``gateway.ports.Bus`` over streams, pub/sub and Lua.
+
+Each call is one round trip, and ``inbound`` one connection. It decides nothing: limits, strikes
+and bindings are decided by the scripts, in one step with what they write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import chain
+from typing import Literal, cast
+
+import trio
+
+from common import topics, wire
+from common.adapters.durations import Durations
+from common.adapters.redis import Redis, Word, read_script
+from common.adapters.redis_subscription import RedisSubscription
+from common.bus import (
+    Binding,
+    Delta,
+    GatewayBeat,
+    Inbound,
+    Offer,
+    Restored,
+    SlotBeat,
+    Verdict,
+    WorldCounts,
+    without_gap,
+)
+from common.envelopes import SessionEnded, SessionLine, ToGateway
+from common.grid import AgentId, ChunkId, GatewayId, SessionId, Slot, Tick
+from common.limits import (
+    EXPIRED_ANSWERS_MAX,
+    INBOUND_MAX,
+    INVALID_ANSWERS_MAX,
+    SLOT_STREAM_MAX,
+)
+
+_OFFER = read_script("offer")
+_DELTAS_AFTER = read_script("deltas_after")
+_BIND = read_script("bind")
+_RELEASE = read_script("release")
+_REFRESH = read_script("refresh")
+_IS_PRESENT = read_script("is_present")
+_END = read_script("end")
+_STRIKE = read_script("strike")
+_BEAT = read_script("beat")
+_COUNTS = read_script("counts")
+
+_ANSWERS_MAX = {"invalid": INVALID_ANSWERS_MAX, "expired": EXPIRED_ANSWERS_MAX}
+_DELTAS_PREFIX = topics.deltas(ChunkId(""))
+
+_Entries = list[tuple[bytes, list[bytes]]]
+
+
+class RedisGatewayBus:
+    """``unreadable`` counts messages passed over, ``overflows`` restarts for want of room."""
+
+    def __init__(self, redis: Redis, durations: Durations | None = None) -> None:
+        self._redis = redis
+        self._durations = durations or Durations()
+        self._subscription: RedisSubscription | None = None
+        self.unreadable = 0
+        self.overflows = 0
+
+    async def offer(self, offers: Sequence[Offer]) -> Sequence[Verdict]:
+        places: dict[str, int] = {}
+        words: list[Word] = [SLOT_STREAM_MAX]
+        for offer in offers:
+            _add_offer(offer, places, words)
+        verdicts = cast("list[int]", await self._redis.call(_OFFER, list(places), words))
+        return [Verdict(full=True) if wait < 0 else Verdict(wait) for wait in verdicts]
+
+    @asynccontextmanager
+    async def inbound(
+        self, gateway: GatewayId
+    ) -> AsyncIterator[trio.MemoryReceiveChannel[Inbound]]:
+        """Subscribed from the start; Unavailable when that fails. Watched chunks are of this."""
+        assert self._subscription is None, "a gateway has one inbound"
+        own_channel = topics.gateway(gateway)
+        send, receive = trio.open_memory_channel[Inbound](INBOUND_MAX)
+
+        def hear(channel: str, message: bytes) -> None:
+            try:
+                for inbound in self._read(own_channel, channel, message):
+                    send.send_nowait(inbound)
+            except trio.WouldBlock:
+                self.overflows += 1
+                raise
+
+        async def restored() -> None:
+            await send.send(Restored())
+
+        subscription = RedisSubscription(self._redis, own_channel)
+        await subscription.open()
+        self._subscription = subscription
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(subscription.run, hear, restored)
+                yield receive
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            # The nursery is our own affair: what the caller raised shall reach it as it was.
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
+        finally:
+            self._subscription = None
+            send.close()
+            receive.close()
+
+    def _read(self, own_channel: str, channel: str, message: bytes) -> Iterable[Inbound]:
+        if channel == own_channel:
+            return self._read_messages(message)
+        tick, prev_tick, data = message.split(b" ", 2)
+        chunk = ChunkId(channel.removeprefix(_DELTAS_PREFIX))
+        return [Delta(chunk, Tick(int(tick)), Tick(int(prev_tick)), data)]
+
+    def _read_messages(self, lines: bytes) -> Iterable[Inbound]:
+        for line in lines.split(b"\n"):
+            try:
+                yield wire.decode(line, ToGateway)
+            except wire.Malformed:
+                self.unreadable += 1
+
+    async def watch(self, chunk: ChunkId) -> None:
+        """Unavailable as well while the subscription is lost, and when it is lost meanwhile."""
+        assert self._subscription is not None, "watching needs an open inbound"
+        await self._subscription.add(topics.deltas(chunk))
+
+    async def unwatch(self, chunk: ChunkId) -> None:
+        assert self._subscription is not None, "watching needs an open inbound"
+        await self._subscription.remove(topics.deltas(chunk))
+
+    async def deltas_after(self, chunk: ChunkId, tick: Tick) -> Sequence[Delta] | None:
+        """None also when Redis does not know the last tick, or only one before ``tick``.
+
+        Then it has lost something, and nobody can tell what else. (A Redis that crashed may have
+        lost its last second and look whole: then the next delta's prev_tick shows it.)
+        """
+        keys = [topics.deltas(chunk), topics.fence(chunk)]
+        reply = await self._redis.call(_DELTAS_AFTER, keys, [tick])
+        last, entries = cast("tuple[bytes, _Entries]", reply)
+        deltas = [_read_delta(chunk, id, fields) for id, fields in entries]
+        return without_gap(deltas, tick, Tick(int(last)))
+
+    async def bind(self, session: SessionId, gateway: GatewayId) -> Binding:
+        keys = [topics.binding(session), topics.PRESENCE]
+        words: list[Word] = [
+            session,
+            gateway,
+            self._durations.presence_ms,
+            self._durations.remembered_ms,
+            topics.GATEWAY_PREFIX,
+        ]
+        return Binding(cast("int", await self._redis.call(_BIND, keys, words)))
+
+    async def release(self, session: SessionId, connection: int) -> None:
+        keys = [topics.binding(session), topics.PRESENCE]
+        await self._redis.call(_RELEASE, keys, [session, connection, self._durations.resume_ms])
+
+    async def refresh(self, sessions: Iterable[SessionId]) -> None:
+        words: list[Word] = [self._durations.presence_ms, self._durations.remembered_ms, *sessions]
+        await self._redis.call(_REFRESH, [topics.PRESENCE], words)
+
+    async def is_present(self, session: SessionId) -> bool:
+        return await self._redis.call(_IS_PRESENT, [topics.PRESENCE], [session]) == 1
+
+    async def end(self, session: SessionId, replaced: bool) -> None:
+        keys = [topics.binding(session), topics.PRESENCE]
+        message = wire.encode(SessionEnded(session, replaced))
+        await self._redis.call(_END, keys, [session, message, topics.GATEWAY_PREFIX])
+
+    async def lines_after(self, session: SessionId, seq: int) -> Sequence[SessionLine]:
+        reply = await self._redis.command("XRANGE", topics.lines(session), f"({seq}-0", "+")
+        return [wire.decode(fields[1], SessionLine) for _, fields in cast("_Entries", reply)]
+
+    async def strike(self, agent: AgentId, kind: Literal["invalid", "expired"]) -> bool:
+        keys = [topics.strikes(agent, kind), topics.cooldown(agent)]
+        words: list[Word] = [
+            self._durations.strike_window_ms,
+            _ANSWERS_MAX[kind],
+            self._durations.cooldown_ms,
+        ]
+        return await self._redis.call(_STRIKE, keys, words) == 1
+
+    async def forgive(self, agent: AgentId) -> None:
+        keys = [topics.strikes(agent, "invalid"), topics.strikes(agent, "expired")]
+        await self._redis.command("DEL", *keys)
+
+    async def cooldown_ms(self, agent: AgentId) -> int:
+        return max(0, cast("int", await self._redis.command("PTTL", topics.cooldown(agent))))
+
+    async def beat(self, gateway: GatewayId, beat: GatewayBeat) -> None:
+        await self._redis.call(_BEAT, [topics.GATEWAYS], [gateway, wire.encode(beat)])
+
+    async def counts(self) -> WorldCounts:
+        keys = [topics.GATEWAYS, topics.SLOTS, topics.PRESENCE]
+        words: list[Word] = [
+            self._durations.beat_ms_max,
+            self._durations.remembered_ms,
+            topics.LEASE_PREFIX,
+        ]
+        reply = await self._redis.call(_COUNTS, keys, words)
+        gateways, slots, online, held = cast(
+            "tuple[list[bytes], list[bytes], int, list[bytes]]", reply
+        )
+        return WorldCounts(
+            active_chunks=sum(wire.decode(beat, SlotBeat).chunks for beat in slots),
+            agents_online=online,
+            spectators=sum(wire.decode(beat, GatewayBeat).spectators for beat in gateways),
+            slots=frozenset(Slot(int(slot)) for slot in held),
+        )
+
+    async def ping(self) -> None:
+        await self._redis.command("PING")
+
+
+def _add_offer(offer: Offer, places: dict[str, int], words: list[Word]) -> None:
+    """Append the offer's words; ``places`` are the keys, by their position from 1."""
+
+    def place(key: str) -> int:
+        return places.setdefault(key, len(places) + 1)
+
+    if offer.message is None or offer.slot is None:
+        words += [0, "", len(offer.takes)]
+    else:
+        stream = place(topics.commands(offer.slot))
+        words += [stream, wire.encode(offer.message), len(offer.takes)]
+    words += chain.from_iterable(
+        (place(topics.bucket(take.kind, take.subject)), take.per_second, take.burst)
+        for take in offer.takes
+    )
+
+
+def _read_delta(chunk: ChunkId, id: bytes, fields: list[bytes]) -> Delta:
+    tick, _, _ = id.partition(b"-")
+    _, prev_tick, _, data = fields
+    return Delta(chunk, Tick(int(tick)), Tick(int(prev_tick)), data)

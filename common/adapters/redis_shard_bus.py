@@ -1,0 +1,113 @@
+"""Redis, for a shard: ``shard.ports.Bus`` over streams, pub/sub and Lua.
+
+Each call is one round trip. It decides nothing: what is refused or passed over is decided by the
+scripts, in one step with what they write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from common import topics, wire
+from common.adapters.durations import Durations
+from common.adapters.redis import Redis, Word, read_script
+from common.bus import Outgoing, PublishedDelta, Received, SlotBeat
+from common.envelopes import SessionLine, ToShard
+from common.grid import ChunkId, Epoch, SessionId, Slot, Tick
+from common.limits import DELTAS_KEPT_TICKS, SESSION_LINES_MAX
+
+_PUBLISH = read_script("publish")
+_FENCE = read_script("fence")
+_ABSENT = read_script("absent")
+_REPRIEVE = read_script("reprieve")
+_BEAT = read_script("beat")
+
+
+class RedisShardBus:
+    def __init__(self, redis: Redis, durations: Durations | None = None) -> None:
+        self._redis = redis
+        self._durations = durations or Durations()
+
+    async def receive(self, slot: Slot, after: str, count: int, wait_ms: int) -> Sequence[Received]:
+        read: list[Word] = ["XREAD", "COUNT", count]
+        if wait_ms > 0:  # BLOCK 0 would be for ever.
+            read += ["BLOCK", wait_ms]
+        read += ["STREAMS", topics.commands(slot), after]
+        reply = await self._redis.wait(wait_ms / 1000, *read)
+        if reply is None:
+            return []
+        ((_, entries),) = cast("list[tuple[bytes, list[tuple[bytes, list[bytes]]]]]", reply)
+        return [Received(id.decode(), _read(fields)) for id, fields in entries]
+
+    async def done(self, slot: Slot, upto: str) -> None:
+        milliseconds, _, number = upto.partition("-")
+        first_kept = f"{milliseconds}-{int(number or 0) + 1}"
+        await self._redis.command("XTRIM", topics.commands(slot), "MINID", first_kept)
+
+    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
+        keys: list[str] = []
+        words: list[Word] = [
+            len(outgoing.deltas),
+            len(outgoing.lines),
+            len(outgoing.replies),
+            len(outgoing.forwards),
+            self._durations.deltas_kept_ms,
+            DELTAS_KEPT_TICKS,
+            SESSION_LINES_MAX,
+            self._durations.remembered_ms,
+            topics.GATEWAY_PREFIX,
+        ]
+        for delta in outgoing.deltas:
+            _add_delta(delta, keys, words)
+        for line in outgoing.lines:
+            _add_line(line, keys, words)
+        for gateway, reply in outgoing.replies:
+            words += [gateway, wire.encode(reply)]
+        for slot, message in outgoing.forwards:
+            keys.append(topics.commands(slot))
+            words.append(wire.encode(message))
+        refused = cast("list[int]", await self._redis.call(_PUBLISH, keys, words))
+        return frozenset(outgoing.deltas[position - 1].chunk for position in refused)
+
+    async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:
+        keys: list[str] = []
+        for chunk in chunks:
+            keys += [topics.fence(chunk), topics.deltas(chunk)]
+        words: list[Word] = [self._durations.remembered_ms, *chunks.values()]
+        last = cast("list[bytes]", await self._redis.call(_FENCE, keys, words))
+        ticks = dict(zip(chunks, map(int, last), strict=True))
+        return {chunk: Tick(tick) for chunk, tick in ticks.items() if tick > 0}
+
+    async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
+        words: list[Word] = [self._durations.resume_ms, *sessions]
+        absent = cast("list[bytes]", await self._redis.call(_ABSENT, [topics.PRESENCE], words))
+        return [SessionId(session.decode()) for session in absent]
+
+    async def reprieve(self, sessions: Iterable[SessionId]) -> None:
+        words: list[Word] = [self._durations.resume_ms, *sessions]
+        await self._redis.call(_REPRIEVE, [topics.PRESENCE], words)
+
+    async def beat(self, slot: Slot, beat: SlotBeat) -> None:
+        await self._redis.call(_BEAT, [topics.SLOTS], [slot, wire.encode(beat)])
+
+    async def ping(self) -> None:
+        await self._redis.command("PING")
+
+
+def _read(fields: list[bytes]) -> ToShard | None:
+    try:
+        return wire.decode(fields[1], ToShard)
+    except wire.Malformed:
+        return None
+
+
+def _add_delta(delta: PublishedDelta, keys: list[str], words: list[Word]) -> None:
+    assert delta.tick > 0, "Redis has no entry 0-0, and nothing happens before the first tick"
+    keys += [topics.deltas(delta.chunk), topics.fence(delta.chunk)]
+    words += [delta.epoch, delta.tick, delta.prev_tick, delta.data]
+
+
+def _add_line(line: SessionLine, keys: list[str], words: list[Word]) -> None:
+    keys += [topics.lines(line.session), topics.binding(line.session)]
+    words += ["" if line.seq is None else line.seq, wire.encode(line)]
