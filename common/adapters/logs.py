@@ -25,7 +25,8 @@ _SECRET_NAME = re.compile(
 _NO_SECRET = re.compile(r"_(id|count|hash)$", re.IGNORECASE)
 # Long enough to be (part of) one of ours; a checksum that does not fit makes it no less secret.
 _TOKEN = re.compile(r"(ts[ksro]_)[0-9A-Za-z_]{8,}")
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+# Up to the last @, because people forget to escape; hiding too much harms nobody.
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^\s\"']+)@|(?<=password=)[^&\s]+")
 
 
 def configure_logs(format: Literal["json", "text"]) -> None:
@@ -74,7 +75,11 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 def mask(text: str) -> str:
     """Return ``text`` with every token of ours and every password in a URL hidden."""
-    return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", _TOKEN.sub(rf"\1{HIDDEN}", text))
+    return _URL_PASSWORD.sub(_without_password, _TOKEN.sub(rf"\1{HIDDEN}", text))
+
+
+def _without_password(match: re.Match[str]) -> str:
+    return HIDDEN if match[1] is None else f"{match[1]}:{HIDDEN}@"
 
 
 def _shown(name: str, value: object) -> object:

@@ -1,0 +1,304 @@
+"""The console script ``tessera``: reads words and settings, and hands over to who does the work.
+
+Imports that cost time wait until a command needs them. What the operator can mend is one line on
+standard error and exit code 2; other trouble one line and exit code 1; a bug a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+Format = Literal["json", "text"]
+
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(["json", "text"]),
+    help="How to write logs. TESSERA_LOG_FORMAT is the same.",
+)
+_number = click.option("--number", default=0, hidden=True, help="Which of its role this one is.")
+_run_folder = click.option(
+    "--run-folder", type=click.Path(path_type=Path), hidden=True, help="Where to say so."
+)
+_name = click.option("--name", help="Unique among all processes; made up by default.")
+_metrics_port = click.option(
+    "--metrics-port", default=0, show_default="any free port", type=click.IntRange(0, 65_535)
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="tessera", message="%(prog)s %(version)s")
+def main() -> None:
+    """Tessera: a persistent, shared grid world that AI agents live in, in real time."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: for everybody.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535))
+@click.option(
+    "--gateways", default=1, show_default=True, type=click.IntRange(1, 64), help="On port, port+1."
+)
+@click.option("--shards", default=2, show_default=True, type=click.IntRange(1, 64))
+@click.option(
+    "--bots", default=8, show_default=True, type=click.IntRange(0, 1000), help="Demo agents."
+)
+@click.option(
+    "--data",
+    default=Path(".data"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The folder in which everything is kept.",
+)
+@_log_format
+def up(
+    host: str,
+    port: int,
+    gateways: int,
+    shards: int,
+    bots: int,
+    data: Path,
+    log_format: Format | None,
+) -> None:
+    """Run the whole world on this machine, until Ctrl-C.
+
+    PostgreSQL and Valkey are started too, unless DATABASE_URL and REDIS_URL name others.
+    """
+
+    def prepare() -> Callable[[], Awaitable[None]]:
+        from ops.up.plan import Plan
+        from ops.up.screen import Screen
+        from ops.up.supervisor import up
+
+        settings = _settings()
+        format = log_format or _chosen(settings) or "text"
+        _configure_logs(format, role=None)
+        plan = Plan(host, port, gateways, shards, bots, data.absolute(), format)
+        return partial(up, plan, settings, Screen(format))
+
+    _run(prepare)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
+@_metrics_port
+@_name
+@_number
+@_run_folder
+@_log_format
+def gateway(
+    host: str,
+    port: int,
+    metrics_port: int,
+    name: str | None,
+    number: int,
+    run_folder: Path | None,
+    log_format: Format | None,
+) -> None:
+    """Run one gateway. Needs DATABASE_URL and REDIS_URL."""
+
+    def prepare() -> Callable[[], Awaitable[None]]:
+        from ops.process import Place, serve_gateway
+
+        settings = _settings("DATABASE_URL", "REDIS_URL")
+        _configure_logs(log_format or _chosen(settings), role=f"gateway-{number}")
+        return partial(
+            serve_gateway,
+            settings,
+            Place(number, run_folder),
+            host=host,
+            port=port,
+            metrics_port=metrics_port,
+            name=name or _unique("gateway"),
+        )
+
+    _run(prepare)
+
+
+@main.command()
+@_metrics_port
+@_name
+@_number
+@_run_folder
+@_log_format
+def shard(
+    metrics_port: int,
+    name: str | None,
+    number: int,
+    run_folder: Path | None,
+    log_format: Format | None,
+) -> None:
+    """Run one shard. Needs DATABASE_URL and REDIS_URL."""
+
+    def prepare() -> Callable[[], Awaitable[None]]:
+        from ops.process import Place, serve_shard
+
+        settings = _settings("DATABASE_URL", "REDIS_URL")
+        _configure_logs(log_format or _chosen(settings), role=f"shard-{number}")
+        place = Place(number, run_folder)
+        holder = name or _unique("shard")
+        return partial(serve_shard, settings, place, metrics_port=metrics_port, name=holder)
+
+    _run(prepare)
+
+
+@main.command()
+@click.option("--shards", type=click.IntRange(1, 64), help="Set the number of shards, too.")
+def migrate(shards: int | None) -> None:
+    """Bring the database at DATABASE_URL to what this version expects."""
+
+    async def work() -> None:
+        from ops.migrate import migrate, set_shard_count
+
+        url = _settings("DATABASE_URL").database_url
+        assert url is not None
+        names = await migrate(url)
+        print("\n".join(names) if names else "Nothing to do: the database is up to date.")
+        if shards is not None:
+            await set_shard_count(url, shards)
+            print(f"The world has {shards} shards.")
+
+    _run(lambda: work)
+
+
+@main.command()
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True)
+@click.option("--count", default=8, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--keys",
+    default=Path(".data/bots/keys.json"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where they keep their API keys.",
+)
+@_log_format
+def bots(url: str, count: int, keys: Path, log_format: Format | None) -> None:
+    """Let demo agents walk through the world at URL."""
+
+    def prepare() -> Callable[[], Awaitable[None]]:
+        from ops.process import serve_bots
+
+        _configure_logs(log_format or _chosen(_settings()), role="bots")
+        return partial(serve_bots, url, count, keys)
+
+    _run(prepare)
+
+
+@main.command()
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True)
+@click.argument("chunk", default="0:0")
+def watch(url: str, chunk: str) -> None:
+    """Show the CHUNK (0:0 by default) of the world at URL in the terminal, until Ctrl-C."""
+
+    async def work() -> None:
+        from rich.console import Console
+
+        from common.grid import ChunkId
+        from ops.watch import watch
+
+        await watch(url, ChunkId(chunk), Console())
+
+    try:
+        _run(lambda: work)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+@main.command()
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--data", default=Path(".data"), show_default=True, type=click.Path(path_type=Path))
+def doctor(port: int, data: Path) -> None:
+    """Check the environment, and say what is wrong and what to do about it."""
+
+    from ops.doctor import examine
+
+    healthy = examine(os.environ, port, data.absolute())
+    sys.exit(0 if healthy else 1)
+
+
+def _settings(*needed: str) -> Settings:
+    """What the environment says; Misconfigured says all that is wrong with it."""
+    from common.errors import Misconfigured
+    from common.settings import read_settings
+
+    settings = read_settings(os.environ)
+    if missing := [name for name in needed if not os.environ.get(name)]:
+        raise Misconfigured(f"set {' and '.join(missing)}; tessera up needs neither")
+    return settings
+
+
+def _chosen(settings: Settings) -> Format | None:
+    match settings.log_format:
+        case "json":
+            return "json"
+        case "text":
+            return "text"
+        case _:
+            return None
+
+
+def _configure_logs(format: Format | None, role: str | None) -> None:
+    import structlog
+
+    from common.adapters.logs import configure_logs
+
+    format = format or ("text" if sys.stdout.isatty() else "json")
+    configure_logs(format)
+    if format == "json" and role is not None:
+        # In text the supervisor puts it in front of every line.
+        structlog.contextvars.bind_contextvars(process=role)
+
+
+def _unique(role: str) -> str:
+    """A new one for every life: whoever died under the old name may still hold a lease."""
+    return f"{role}-{socket.gethostname()}-{secrets.token_hex(4)}"
+
+
+def _run(prepare: Callable[[], Callable[[], Awaitable[None]]]) -> None:
+    """Run what ``prepare`` returns. Trouble, wherever it was, is one line."""
+    import trio
+
+    from common.errors import Misconfigured, Trouble
+
+    try:
+        trio.run(prepare())
+    except Misconfigured as error:
+        _fail(error, 2)
+    except Trouble as error:
+        _fail(error, 1)
+    except BaseExceptionGroup as group:
+        trouble, bugs = group.split(Trouble)
+        if trouble is None or bugs is not None:
+            raise
+        first = min(_leaves(trouble), key=lambda error: not isinstance(error, Misconfigured))
+        _fail(first, 2 if isinstance(first, Misconfigured) else 1)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _fail(error: BaseException, code: int) -> NoReturn:
+    from common.adapters.logs import mask
+
+    print(f"tessera: {mask(' '.join(str(error).split()))}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main(prog_name="tessera")

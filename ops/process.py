@@ -1,0 +1,81 @@
+"""One gateway, shard or bots process: from its signals to its end.
+
+SIGINT and SIGTERM ask it to stop; what has not stopped after SHUTDOWN_SECONDS_MAX is cancelled.
+Its run file is there while it serves.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from common.limits import SHUTDOWN_SECONDS_MAX
+from common.settings import Settings
+from ops.up.run_folder import Running, listed
+
+
+@attrs.frozen
+class Place:
+    """Which of its role a process is, and where it says so (None: nowhere)."""
+
+    number: int
+    run_folder: Path | None
+
+
+async def serve_gateway(
+    settings: Settings, place: Place, *, host: str, port: int, metrics_port: int, name: str
+) -> None:
+    from gateway.main import run
+
+    start = partial(run, settings, host=host, port=port, metrics_port=metrics_port, name=name)
+    async with until_told() as stop:
+        with ExitStack() as listing:
+            async with trio.open_nursery() as serving:
+                ports: tuple[int, int] = await serving.start(partial(start, stop=stop))
+                running = Running("gateway", place.number, os.getpid(), *ports)
+                listing.enter_context(listed(place.run_folder, running))
+
+
+async def serve_shard(settings: Settings, place: Place, *, metrics_port: int, name: str) -> None:
+    from shard.main import run
+
+    start = partial(run, settings, metrics_port=metrics_port, name=name)
+    async with until_told() as stop:
+        with ExitStack() as listing:
+            async with trio.open_nursery() as serving:
+                port: int = await serving.start(partial(start, stop=stop))
+                # A shard listens nowhere else: its work comes through Redis.
+                running = Running("shard", place.number, os.getpid(), port, port)
+                listing.enter_context(listed(place.run_folder, running))
+
+
+async def serve_bots(url: str, count: int, keys: Path) -> None:
+    from ops.bots import run_bots
+
+    async with until_told() as stop:
+        await run_bots(url, count, keys, stop)
+
+
+@asynccontextmanager
+async def until_told() -> AsyncIterator[trio.Event]:
+    """Set the event at a signal; cancel the block when it goes on for too long after that."""
+    stop = trio.Event()
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as block:
+                nursery.start_soon(_listen, signals, stop, block)
+                yield stop
+            nursery.cancel_scope.cancel()
+
+
+async def _listen(signals: AsyncIterator[int], stop: trio.Event, block: trio.CancelScope) -> None:
+    async for _ in signals:
+        stop.set()
+        block.deadline = min(block.deadline, trio.current_time() + SHUTDOWN_SECONDS_MAX)

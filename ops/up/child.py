@@ -1,0 +1,96 @@
+"""One process that the supervisor starts: what it is, its birth, and its output.
+
+It does not start anything again (``ops.up.keeper`` does). Each is in a session of its own, so
+that a Ctrl-C in the terminal reaches the supervisor alone, which then ends them in order; and
+each is tied to the supervisor's life (``ops.up.tether``).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+import trio
+
+from common.limits import LOG_LINE_BYTES_MAX
+
+_TETHER = Path(__file__).with_name("tether.py")
+_READ_BYTES = 65_536  # What a pipe holds.
+
+
+@attrs.frozen
+class Spec:
+    """What to run. ``ours`` writes its own run file and says itself when it is ready."""
+
+    role: str
+    n: int
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """On top of the supervisor's own."""
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    """What it gets when the supervisor is gone: quick first, kind second."""
+    port: int | None = None
+    ours: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.role}-{self.n}"
+
+
+@attrs.frozen
+class Born:
+    process: subprocess.Popen[bytes]
+    output: trio.abc.ReceiveStream
+    """Standard output and standard error; it ends with the last process that holds it."""
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)  # Does nothing once it has been waited for.
+
+    def kill(self) -> None:
+        """End it and all of its own children that stayed in its group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def give_birth(spec: Spec) -> Born:
+    """Start it. From the main thread only: the kernel takes the thread that did for the parent."""
+    reading, writing = os.pipe()
+    tether = (sys.executable, "-I", "-S", str(_TETHER))
+    promise = (str(os.getpid()), str(int(spec.death_signal)), spec.user or "-")
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own words, and no shell.
+            (*tether, *promise, *spec.argv),
+            env={**os.environ, **spec.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return Born(process, trio.lowlevel.FdStream(reading))
+
+
+async def lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
+    """The lines of ``stream``, without their ends; one that is too long comes in pieces."""
+    pending = b""
+    while chunk := await stream.receive_some(_READ_BYTES):
+        *whole, pending = (pending + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        if len(pending) > LOG_LINE_BYTES_MAX:
+            yield pending
+            pending = b""
+    if pending:
+        yield pending

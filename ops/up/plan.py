@@ -1,0 +1,132 @@
+"""What ``tessera up`` is asked for, and the children that follow from it.
+
+It starts nothing. Passwords travel in the environment, never in a command line, which
+everybody on the machine can read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from common.adapters.logs import wants_colour
+from common.errors import Misconfigured
+from ops.embedded.launch import Launch
+from ops.up.child import Spec
+
+
+@attrs.frozen
+class Plan:
+    host: str
+    port: int
+    gateways: int
+    shards: int
+    bots: int
+    data: Path
+    log_format: Literal["json", "text"]
+
+    @property
+    def ports(self) -> Sequence[int]:
+        return range(self.port, self.port + self.gateways)
+
+    @property
+    def url(self) -> str:
+        """Where the viewer is, for somebody on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def server(self, launch: Launch) -> Spec:
+        """An embedded server: it ends by itself and in order, also when we are killed."""
+        return Spec(
+            role=launch.role,
+            n=0,
+            argv=launch.argv,
+            user=launch.user,
+            stop_signal=launch.stop_signal,
+            # Waiting for clients would be waiting for the dead: PostgreSQL drops everything and
+            # repairs itself from its log at the next start, Valkey writes out what it has.
+            death_signal=signal.SIGQUIT if launch.role == "postgres" else signal.SIGTERM,
+            port=launch.port,
+        )
+
+    def shard_specs(self, database_url: str, redis_url: str) -> list[Spec]:
+        return [
+            self._ours("shard", n, (), _urls(database_url, redis_url)) for n in range(self.shards)
+        ]
+
+    def gateway_specs(self, database_url: str, redis_url: str) -> list[Spec]:
+        return [
+            self._ours(
+                "gateway",
+                n,
+                ("--host", self.host, "--port", str(port)),
+                _urls(database_url, redis_url),
+            )
+            for n, port in enumerate(self.ports)
+        ]
+
+    def bots_specs(self) -> list[Spec]:
+        if self.bots == 0:
+            return []
+        keys = self.data / "bots" / "keys.json"
+        words = ("--url", self.url, "--count", str(self.bots), "--keys", str(keys))
+        return [Spec("bots", 0, _tessera("bots", *words), self._environment({}))]
+
+    def _ours(self, role: str, n: int, words: Sequence[str], urls: Mapping[str, str]) -> Spec:
+        place = ("--number", str(n), "--run-folder", str(self.data / "run"))
+        argv = _tessera(role, *place, *words)
+        return Spec(role, n, argv, self._environment(urls), ours=True)
+
+    def _environment(self, urls: Mapping[str, str]) -> dict[str, str]:
+        environment = {
+            **urls,
+            "TESSERA_LOG_FORMAT": self.log_format,
+            "PYTHONUNBUFFERED": "1",  # Their output is a pipe; a line should not wait in it.
+        }
+        if wants_colour(sys.stdout, os.environ):
+            environment["FORCE_COLOR"] = "1"  # They can't see that our end is a terminal.
+        return environment
+
+
+def check_ports(plan: Plan) -> None:
+    """Misconfigured, naming every port that can't be listened on."""
+    wrong = [trouble for port in plan.ports if (trouble := _trouble_with(plan.host, port))]
+    if wrong:
+        raise Misconfigured(f"{', '.join(wrong)}; choose another with --port")
+
+
+def _trouble_with(host: str, port: int) -> str | None:
+    if port > 65_535:
+        return f"port {port} does not exist"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As the gateway does itself: connections of the one before may linger in TIME_WAIT.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"port {port} is in use"
+            if error.errno in (errno.EADDRNOTAVAIL, None) or isinstance(error, socket.gaierror):
+                raise Misconfigured(
+                    f"{host} is no address of this machine; correct --host"
+                ) from None
+            return f"port {port} cannot be used ({error.strerror})"
+    return None
+
+
+def _tessera(*words: str) -> tuple[str, ...]:
+    # -P: what happens to lie in the working directory is not the program.
+    return (sys.executable, "-P", "-m", "ops.cli", *words)
+
+
+def _urls(database_url: str, redis_url: str) -> dict[str, str]:
+    return {"DATABASE_URL": database_url, "REDIS_URL": redis_url}

@@ -1,0 +1,127 @@
+"""``DATA/run``: which process does what, for people and tools; and the lock that keeps DATA ours.
+
+One file a process, ``<role>-<n>.json``: ``{"role", "n", "pid", "port", "metrics_port"?}``. It is
+there while the process is, give or take a moment; nothing in Tessera decides anything by it
+but the supervisor, who waits for a gateway's or shard's file to hear where it listens.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import psutil
+
+from common.errors import Misconfigured
+
+_CLOCK_SECONDS = 1.0  # The kernel's idea of a birth and of a file's time differ by less.
+
+
+@attrs.frozen
+class Running:
+    role: str
+    n: int
+    pid: int
+    port: int | None
+    metrics_port: int | None = None
+
+
+def path_of(folder: Path, role: str, n: int) -> Path:
+    return folder / f"{role}-{n}.json"
+
+
+def write(folder: Path, running: Running) -> None:
+    """Whole or not at all, also for somebody who reads at the same moment."""
+    facts = attrs.asdict(running)
+    if running.metrics_port is None:
+        del facts["metrics_port"]
+    path = path_of(folder, running.role, running.n)
+    draft = path.with_name(f".{path.name}.{running.pid}")
+    draft.write_text(json.dumps(facts) + "\n")
+    draft.replace(path)
+
+
+def read(folder: Path, role: str, n: int) -> Running | None:
+    try:
+        return Running(**json.loads(path_of(folder, role, n).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def remove(folder: Path, role: str, n: int) -> None:
+    path_of(folder, role, n).unlink(missing_ok=True)
+
+
+@contextmanager
+def listed(folder: Path | None, running: Running) -> Iterator[None]:
+    """Write the file for as long as the block lasts; no folder, no file."""
+    if folder is None:
+        yield
+        return
+    write(folder, running)
+    try:
+        yield
+    finally:
+        remove(folder, running.role, running.n)
+
+
+@contextmanager
+def held(data: Path) -> Iterator[Path]:
+    """Make ``data`` and its run folder (which is returned), and keep everybody else out.
+
+    Misconfigured when somebody has it, or it cannot be written. The kernel lets go of the lock
+    when the process ends, however it ends.
+    """
+    folder = data / "run"
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        lock = open(data / "lock", "a+")  # noqa: SIM115 - closed below, after the yield.
+    except OSError as error:
+        raise Misconfigured(
+            f"the data folder {data} cannot be used ({error.strerror});"
+            " choose another with --data, or correct its permissions"
+        ) from None
+    with lock:
+        _take(lock.fileno(), data)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield folder
+
+
+def _take(lock: int, data: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = (data / "lock").read_text() or "unknown"
+        raise Misconfigured(
+            f"another tessera up (process {pid}) is using the data folder {data};"
+            " end that one first, or choose another folder with --data"
+        ) from None
+
+
+def survivors(folder: Path) -> frozenset[int]:
+    """Return the pids of listed processes that live: of a supervisor that was killed just now."""
+    return frozenset(pid for path in folder.glob("*.json") if (pid := _living(path)) is not None)
+
+
+def clean(folder: Path) -> None:
+    """Remove every file; for whoever holds the lock and saw that nobody survived."""
+    for leftover in (*folder.glob("*.json"), *folder.glob(".*.json.*")):
+        leftover.unlink(missing_ok=True)
+
+
+def _living(path: Path) -> int | None:
+    try:
+        pid = int(json.loads(path.read_text())["pid"])
+        born = psutil.Process(pid).create_time()
+        # Younger than its file: the number belongs to somebody else now.
+        return pid if born <= path.stat().st_mtime + _CLOCK_SECONDS else None
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None

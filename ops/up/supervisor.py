@@ -1,0 +1,171 @@
+"""``tessera up``: the whole world on one machine, from nothing to an address, and back to nothing.
+
+Servers, then shards and gateways, then bots: each stage is a block inside the one before, so
+whatever ends it (a signal, an error, half-way up) it comes down in the opposite order, by
+itself, within SHUTDOWN_SECONDS_MAX. Errors leave as common.errors; the caller words them.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import structlog
+import trio
+
+from common.limits import (
+    REACH_SECONDS_MAX,
+    SHUTDOWN_SECONDS_MAX,
+    START_SECONDS_MAX,
+    SURVIVORS_SECONDS_MAX,
+)
+from common.settings import Settings
+from ops.embedded.launch import Launch
+from ops.up import run_folder
+from ops.up.keeper import kept
+from ops.up.plan import Plan, check_ports
+from ops.up.screen import Screen
+
+log = structlog.get_logger("tessera.up")
+
+# Shares of the time to end, counted from the signal: whoever is quick leaves more to the next.
+_BOTS_SHARE, _GATEWAYS_SHARE, _SHARDS_SHARE, _SERVERS_SHARE = 0.15, 0.45, 0.75, 1.0
+
+
+async def up(plan: Plan, settings: Settings, screen: Screen) -> None:
+    """Run the world until SIGINT, SIGTERM or SIGHUP; then everything has ended."""
+    async with _until_told() as ending:
+        with run_folder.held(plan.data) as folder:
+            async with screen.step("Waiting for the processes of a tessera that was killed"):
+                await _outlive_survivors(folder)
+            check_ports(plan)
+            await _World(plan, settings, screen, folder, ending).run()
+
+
+@attrs.define
+class _Ending:
+    """When the end began; the stages' deadlines hang on it."""
+
+    began: float | None = None
+
+    def begin(self) -> float:
+        if self.began is None:
+            self.began = trio.current_time()
+        return self.began
+
+    def by(self, share: float) -> Callable[[], float]:
+        return lambda: self.begin() + share * SHUTDOWN_SECONDS_MAX
+
+
+@asynccontextmanager
+async def _until_told() -> AsyncIterator[_Ending]:
+    """Cancel the block at the first signal; more of them change nothing."""
+    ending = _Ending()
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        wanted.append(signal.SIGHUP)
+    with trio.open_signal_receiver(*wanted) as signals:
+        async with trio.open_nursery() as listening:
+            with trio.CancelScope() as world:
+                listening.start_soon(_listen, signals, ending, world)
+                yield ending
+            listening.cancel_scope.cancel()
+
+
+async def _listen(signals: AsyncIterator[int], ending: _Ending, world: trio.CancelScope) -> None:
+    async for _ in signals:
+        ending.begin()
+        world.cancel()
+
+
+async def _outlive_survivors(folder: Path) -> None:
+    with trio.move_on_after(SURVIVORS_SECONDS_MAX):
+        while run_folder.survivors(folder):  # noqa: ASYNC110 - they are nobody's to report.
+            await trio.sleep(0.05)
+    run_folder.clean(folder)
+
+
+@attrs.frozen
+class _Servers:
+    """Where they are. ``launches`` are those that we have to start."""
+
+    database_url: str
+    redis_url: str
+    launches: Sequence[Launch]
+
+
+@attrs.frozen
+class _World:
+    plan: Plan
+    settings: Settings
+    screen: Screen
+    folder: Path
+    ending: _Ending
+
+    async def run(self) -> None:
+        servers = await self._prepare()
+        specs = [self.plan.server(launch) for launch in servers.launches]
+        async with kept(specs, self.folder, self.screen.relay, self.ending.by(_SERVERS_SHARE)):
+            await self._lay_out(servers)
+            await self._run_processes(servers)
+
+    async def _prepare(self) -> _Servers:
+        from ops.embedded import postgres, valkey
+
+        launches: dict[str, Launch] = {}
+
+        async def prepare(make: Callable[[Path], Launch], folder: Path) -> None:
+            launch = await trio.to_thread.run_sync(make, folder)
+            launches[launch.role] = launch
+
+        async with self.screen.step("Preparing the database"), trio.open_nursery() as nursery:
+            if self.settings.database_url is None:
+                nursery.start_soon(prepare, postgres.prepare, self.plan.data / "postgres")
+            if self.settings.redis_url is None:
+                nursery.start_soon(prepare, valkey.prepare, self.plan.data / "redis")
+        return _Servers(
+            self.settings.database_url or launches["postgres"].url,
+            self.settings.redis_url or launches["redis"].url,
+            tuple(launches.values()),
+        )
+
+    async def _lay_out(self, servers: _Servers) -> None:
+        """Reach both servers, and bring the database to what this version expects."""
+        from ops.migrate import migrate, set_shard_count
+        from ops.up.ready import reach_postgres, reach_redis
+
+        ours = {launch.role for launch in servers.launches}
+        async with self.screen.step("Reaching the servers"), trio.open_nursery() as nursery:
+            nursery.start_soon(reach_postgres, servers.database_url, _patience("postgres", ours))
+            nursery.start_soon(reach_redis, servers.redis_url, _patience("redis", ours))
+        async with self.screen.step("Migrating the database"):
+            for name in await migrate(servers.database_url):
+                log.info("migrated", migration=name)
+            await set_shard_count(servers.database_url, self.plan.shards)
+
+    async def _run_processes(self, servers: _Servers) -> None:
+        from ops.up.ready import all_ready
+
+        urls = (servers.database_url, servers.redis_url)
+        shards, gateways = self.plan.shard_specs(*urls), self.plan.gateway_specs(*urls)
+        folder, relay = self.folder, self.screen.relay
+        async with (
+            kept(shards, folder, relay, self.ending.by(_SHARDS_SHARE)) as shard_keepers,
+            kept(gateways, folder, relay, self.ending.by(_GATEWAYS_SHARE)) as gateway_keepers,
+        ):
+            async with self.screen.step("Starting shards and gateways"):
+                await all_ready([*shard_keepers, *gateway_keepers])
+            async with kept(self.plan.bots_specs(), folder, relay, self.ending.by(_BOTS_SHARE)):
+                self._say_hello()
+                await trio.sleep_forever()
+
+    def _say_hello(self) -> None:
+        url = f"{self.plan.url}/"
+        self.screen.say(f"Tessera is up: {url}   (Ctrl-C ends it)", url=url)
+
+
+def _patience(role: str, ours: set[str]) -> float:
+    return START_SECONDS_MAX if role in ours else REACH_SECONDS_MAX
