@@ -180,7 +180,7 @@ def _tags(members: tuple[type, ...]) -> tuple[str, dict[str, type]]:
 
 def _structure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
     overrides: Any = {
-        field.name: override(rename=_wire_name(field.name)) for field in _fields(kind)
+        field.name: override(rename=wire_name(field.name)) for field in _fields(kind)
     }
     structure_fields: Any = make_dict_structure_fn(kind, converter, **overrides)
 
@@ -194,7 +194,7 @@ def _structure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
 
 def _unstructure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
     overrides: Any = {
-        field.name: override(rename=_wire_name(field.name), omit_if_default=field.default is None)
+        field.name: override(rename=wire_name(field.name), omit_if_default=field.default is None)
         for field in _fields(kind)
     }
     return make_dict_unstructure_fn(kind, converter, **overrides)
@@ -204,7 +204,7 @@ def _fields(kind: type) -> Any:
     return attrs.fields(attrs.resolve_types(kind))
 
 
-def _wire_name(name: str) -> str:
+def wire_name(name: str) -> str:
     """``from_`` is ``from`` on the wire: the one word that Python keeps for itself."""
     return name.rstrip("_")
 

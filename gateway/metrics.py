@@ -6,10 +6,20 @@ from small fixed sets of words, never from what a client sent.
 
 from __future__ import annotations
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 TOKENS_REFUSED = Counter(
     "tessera_tokens_refused",
     "Bearer tokens answered with 401: missing, mistyped, unknown, revoked or expired.",
     ["kind", "reason"],
+)
+
+HTTP_ANSWERS = Counter(
+    "tessera_http_answers", "Answers to HTTP calls, by route and status.", ["route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "tessera_http_seconds",
+    "How long an HTTP call took, its body included.",
+    ["route"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 10.0),
 )

@@ -1,0 +1,38 @@
+"""Who makes a call: nobody in particular, the holder of an API key, or of a session.
+
+Each function takes the ``Authorization`` header, "" when there is none, and answers with who it
+is or with 401, which never says why. A key's ``last_used_at`` is kept up to date here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from common.accounts import ApiKey, Session
+from common.limits import KEY_USED_SECONDS
+from gateway.access import bearer_of, key_of, session_of
+from gateway.http.outside import Outside
+from gateway.http.problems import Problem
+
+
+async def anybody(_outside: Outside, _authorization: str) -> None:
+    return None
+
+
+async def key_holder(outside: Outside, authorization: str) -> ApiKey | Problem:
+    key = await key_of(bearer_of(authorization), outside.accounts, outside.clock)
+    if key is None:
+        return Problem(
+            "unauthorized", "This call needs a live API key: Authorization: Bearer tsk_..."
+        )
+    now = outside.clock.now()
+    if key.last_used_at is None or now - key.last_used_at >= timedelta(seconds=KEY_USED_SECONDS):
+        await outside.accounts.used(key.key_id, now)
+    return key
+
+
+async def session_holder(outside: Outside, authorization: str) -> Session | Problem:
+    session = await session_of(bearer_of(authorization), outside.accounts, outside.clock)
+    return session or Problem(
+        "unauthorized", "This call needs a live session's token: Authorization: Bearer tss_..."
+    )

@@ -1,0 +1,32 @@
+"""What the HTTP calls need from outside, handed in once, and how ``make_app`` is wired.
+
+A value without behaviour. It is the only thing that a call can reach beside its own request.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from common.bus import Offer, Verdict
+from common.settings import Settings
+from gateway.ports import Accounts, Bus, Clock
+from gateway.topology import Routes
+
+
+class Courier(Protocol):
+    """Carries offers to Redis, those of many callers together."""
+
+    async def offer(self, offer: Offer) -> Verdict:
+        """Carry out ``offer``. May raise Unavailable or InDoubt."""
+
+
+@attrs.frozen
+class Outside:
+    bus: Bus
+    accounts: Accounts
+    clock: Clock
+    courier: Courier
+    routes: Routes
+    settings: Settings
