@@ -58,9 +58,17 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
 
 async def test_what_a_child_says_on_either_stream_is_passed_on(tmp_path: Path) -> None:
     heard = Heard()
-    async with keeping(a_shell("echo out; echo err >&2; printf rest; sleep 60"), tmp_path, heard):
+    script = "trap 'printf rest; exit' TERM; echo out; echo err >&2; while :; do sleep 0.02; done"
+    async with keeping(a_shell(script), tmp_path, heard):
         await heard.until(said("err"))
     assert heard.lines == ["shell-0: out", "shell-0: err", "shell-0: rest"]
+
+
+async def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path) -> None:
+    heard = Heard()
+    async with keeping(a_shell("sleep 60 & echo $!; wait"), tmp_path, heard):
+        await heard.until(lambda lines: len(lines) == 1)
+    await _gone(int(heard.lines[0].split()[1]))
 
 
 async def test_leaving_the_block_ends_the_child_as_it_likes_to_end(tmp_path: Path) -> None:
@@ -80,17 +88,7 @@ async def test_a_child_that_will_not_end_is_killed_with_its_own_children(tmp_pat
     script = "trap '' TERM; sleep 60 & echo $!; wait; wait; sleep 60"
     async with keeping(a_shell(script), tmp_path, heard, patience=0.1):
         await heard.until(lambda lines: len(lines) == 1)
-    grandchild = int(heard.lines[0].split()[1])
-    with trio.fail_after(5):
-        while psutil.pid_exists(grandchild) and not _is_zombie(grandchild):
-            await trio.sleep(0.01)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
+    await _gone(int(heard.lines[0].split()[1]))
 
 
 async def test_cancelling_ends_the_child_too(tmp_path: Path) -> None:
@@ -140,3 +138,17 @@ async def test_a_line_without_an_end_is_passed_on_in_pieces(tmp_path: Path, leng
     async with keeping(a_shell(script), tmp_path, heard):
         await heard.until(said("done"))
     assert sum(len(line.removeprefix("shell-0: ")) for line in heard.lines[:-1]) == length
+
+
+async def _gone(pid: int) -> None:
+    with trio.fail_after(5):
+        while not _is_dead(pid):  # noqa: ASYNC110 - an orphan's death is nobody's event.
+            await trio.sleep(0.01)
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether it is gone, or waits for nobody to ask after it."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
