@@ -5,9 +5,10 @@ protocol and nothing else; no other part of the project speaks it for itself.
 """
 
 from ops.client.account import Credentials, Refused, open_session, sign_up
-from ops.client.agent import Agent, SessionOver, connect
+from ops.client.agent import Agent, connect
 from ops.client.commanding import Failed, Rejected
 from ops.client.keyring import Keyring
+from ops.client.link import SessionOver
 from ops.client.spectator import SpectatorEvent, spectate
 from ops.client.view import StreamBroken, View
 

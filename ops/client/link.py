@@ -1,0 +1,148 @@
+"""A session's connection, kept alive: it reconnects with resume, or with a new session after 60 s.
+
+It knows sockets and tokens. What the frames mean is for whoever ``hears`` them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+
+import attrs
+import httpx
+import trio
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    open_websocket_url,
+)
+
+from common import wire
+from common.frames import ClientFrame, ServerFrame, SessionReady
+from common.refusals import CloseCode
+from ops.client.account import Ticket, open_session, refusal_of
+
+CONNECT_SECONDS_MAX = 15.0  # The gateway itself gives up on a shard after 8 s.
+CLOSE_SECONDS_MAX = 1.0  # A server that is gone does not answer a close.
+RETRY_SECONDS_MIN = 0.1
+RETRY_SECONDS_MAX = 5.0
+FINAL = (CloseCode.POLICY, CloseCode.REPLACED, CloseCode.SESSION_ENDED)
+
+
+class SessionOver(Exception):
+    """The server ended the session for good: the close code says why."""
+
+    def __init__(self, code: int, reason: str | None) -> None:
+        super().__init__(f"{code} {reason or ''}")
+        self.code = code
+
+
+@attrs.define(eq=False)
+class Link:
+    """``hear`` takes a frame and returns what to answer; ``begin`` is told of each new session.
+
+    ``last_seq`` says how far the session's lines were heard.
+    """
+
+    url: str
+    http: httpx.AsyncClient
+    api_key: str = attrs.field(repr=False)
+    hear: Callable[[ServerFrame], Iterable[ClientFrame]]
+    begin: Callable[[Ticket], None]
+    last_seq: Callable[[], int]
+    ticket: Ticket
+    _resumable: bool = False
+    _socket: WebSocketConnection | None = None
+
+    async def send(self, frame: ClientFrame) -> None:
+        """Send now, or not at all: what was not acked is sent again after a reconnect."""
+        if self._socket is not None:
+            try:
+                await self._socket.send_message(wire.encode(frame).decode())
+            except ConnectionClosed:
+                self._socket = None
+
+    async def keep(self) -> None:
+        """Stay connected until cancelled; raises SessionOver, Refused or StreamBroken."""
+        self.begin(self.ticket)
+        delay = RETRY_SECONDS_MIN
+        while True:
+            began = trio.current_time()
+            try:
+                await self._connect_once()
+            except ConnectionRejected as rejected:
+                await self._rejected(rejected)
+            except (OSError, HandshakeError):
+                pass  # The server is away or starting; its clients come back, spread by the delay.
+            if trio.current_time() - began > RETRY_SECONDS_MAX:
+                delay = RETRY_SECONDS_MIN
+            await trio.sleep(delay * (0.5 + random.random()))  # noqa: S311  Only spreads retries.
+            delay = min(2 * delay, RETRY_SECONDS_MAX)
+
+    async def _rejected(self, rejected: ConnectionRejected) -> None:
+        """Too late to resume: begin a session. Busy or starting: try again. Else it is final."""
+        refusal = refusal_of(httpx.Response(rejected.status_code, content=rejected.body))
+        if refusal.code == "resume_refused":
+            try:
+                self.ticket = await open_session(self.http, self.api_key)
+            except httpx.TransportError:
+                return
+            self._resumable = False
+            self.begin(self.ticket)
+        elif refusal.status < 429:
+            raise refusal from None
+
+    async def _connect_once(self) -> None:
+        path = self.ticket.ws_path
+        if self._resumable:
+            path += f"?resume={self.ticket.resume_token}&last_seq={self.last_seq()}"
+        bearer = (b"Authorization", f"Bearer {self.ticket.session_token}".encode())
+        async with open_websocket_url(
+            self.url.rstrip("/").replace("http", "ws", 1) + path,
+            extra_headers=[bearer],
+            connect_timeout=CONNECT_SECONDS_MAX,
+            disconnect_timeout=CLOSE_SECONDS_MAX,
+        ) as socket:
+            try:
+                await self._listen(socket)
+            except ConnectionClosed as closed:
+                if closed.reason is not None and closed.reason.code in FINAL:
+                    raise SessionOver(closed.reason.code, closed.reason.reason) from None
+            finally:
+                self._socket = None
+
+    async def _listen(self, socket: WebSocketConnection) -> None:
+        while True:
+            frame = _read(await socket.get_message())
+            if frame is None:
+                continue
+            if isinstance(frame, SessionReady):
+                self.ticket = attrs.evolve(self.ticket, resume_token=frame.resume_token)
+                self._resumable = True
+                self._socket = socket
+            for answer in self.hear(frame):
+                await socket.send_message(wire.encode(answer).decode())
+
+
+def _read(message: str | bytes) -> ServerFrame | None:
+    """None for a frame of a kind that this client does not know yet."""
+    plain = wire.parse(message)
+    if not isinstance(plain, dict) or plain.get("type") not in _KNOWN:
+        return None
+    return wire.structure_leniently(plain, ServerFrame)
+
+
+_KNOWN = frozenset(
+    (
+        "session_ready",
+        "chunk_static",
+        "chunk_delta",
+        "challenge",
+        "ack",
+        "result",
+        "error",
+        "goodbye",
+    )
+)
