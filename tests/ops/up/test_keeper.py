@@ -142,7 +142,7 @@ async def test_a_line_without_an_end_is_passed_on_in_pieces(tmp_path: Path, leng
 
 async def _gone(pid: int) -> None:
     with trio.fail_after(5):
-        while not _is_dead(pid):  # noqa: ASYNC110 - an orphan's death is nobody's event.
+        while not _is_dead(pid):
             await trio.sleep(0.01)
 
 
