@@ -15,6 +15,7 @@ import attrs
 import httpx
 import trio
 
+from common.accounts import Scope
 from common.commands import Command, MoveTo, Say, Wait
 from common.events import Event
 from common.frames import (
@@ -46,6 +47,7 @@ from ops.client.keyring import Keyring
 from ops.client.link import Link
 from ops.client.view import StreamBroken, View
 
+NOWHERE = Position(0, 0)  # Until session_ready says otherwise.
 EVENTS_MAX = 256  # Events waiting to be read; the oldest are dropped, ``view`` stays whole.
 
 
@@ -55,9 +57,9 @@ class Agent:
 
     id: AgentId
     name: str
-    position: Position = Position(0, 0)
+    position: Position = NOWHERE
     view: Replica | None = None
-    """The chunk it stands in, up to date; None before the first ``chunk_static``."""
+    """The chunk it stands in, up to date; None without the scope ``observe``."""
     resumes: int = 0
     """How often a lost connection was taken up again."""
     _sight: View = attrs.field(factory=View)
@@ -134,6 +136,7 @@ class Agent:
             case ChunkStatic():
                 self._sight = View()
                 self._look(self._sight.see(frame))
+                self._ready.set()
             case ChunkDelta():
                 self._look(self._sight.see(frame))
                 for event in frame.events:
@@ -146,8 +149,12 @@ class Agent:
         self.position = ready.position
         self._sight = View()
         self.resumes += ready.resumed
-        self._ready.set()
+        if not self._observes():
+            self._ready.set()
         return commanding.reconnected(ready.challenge)
+
+    def _observes(self) -> bool:
+        return self._link is not None and Scope.OBSERVE in self._link.ticket.scopes
 
     def _check_seq(self, seq: int | None) -> None:
         """A seq is the next one, or that of a line sent before (an id that was sent again)."""
