@@ -76,12 +76,17 @@ STALE_SHOWS_MAX = (
     3  # After so many askings an answer is no longer taken for one to an older asking.
 )
 FEED_LINGER_SECONDS = 5.0  # A feed outlives its last listener: a page being loaded again is usual.
+OPENING_SECONDS_MAX = 1.0  # How long a view's first statics wait for each other's turn.
 RECONNECT_SECONDS = 1.0  # Between two tries to hear Redis again.
 
 # Connections, whatever they speak
 HEAD_SECONDS_MAX = 10.0  # For the head of a request, and for being idle between two.
 LINGER_SECONDS = 2.0  # After our last byte: time for the client to read it before the socket goes.
 ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client is gone.
+VANISHED_SECONDS_MAX = 30.0  # Nothing acknowledged for so long: more than SEND_SECONDS_MAX.
+BACKLOG = 1024  # Connections not yet accepted: a crowd that comes back after a restart.
+GRACE_SECONDS = 3.0  # For what is under way when a gateway stops: within SHUTDOWN_SECONDS_MAX.
+GOODBYE_SECONDS_MAX = 0.5  # For our last words to a client that may not be reading.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
 
 # Sessions and presence
@@ -129,6 +134,7 @@ SPAWN_CHUNKS_MAX = 25  # Chunks that a newcomer is sent round to for room: 10,00
 SILENT_TICKS_MAX = 2 * WAIT_TICKS_MAX  # Nobody who does anything is quiet for longer.
 LOST_TICKS = 2 * SNAPSHOT_TICKS  # Run again when Redis lost what was shown: snapshots may be late.
 FINISH_SECONDS_MAX = 1.0  # On stop, a batch being decided has this long of SHUTDOWN_SECONDS_MAX.
+LATENESSES_MAX = 10_000  # Ticks of which the lateness is kept between two beats.
 
 # Waiting for what is outside; the caller sets these, see common/errors.py for what follows
 REDIS_SECONDS_MAX = 2.0

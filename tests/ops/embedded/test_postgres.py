@@ -54,12 +54,14 @@ async def answer(url: str, query: str) -> object:
 
 async def wait_connected(url: str) -> asyncpg.Connection[asyncpg.Record]:
     deadline = time.monotonic() + 20
-    while True:
+    connection: asyncpg.Connection[asyncpg.Record] | None = None
+    while connection is None:
         try:
-            return await trio_asyncio.aio_as_trio(asyncpg.connect)(url)
+            connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(url)
         except (OSError, asyncpg.CannotConnectNowError):
             assert time.monotonic() < deadline
             await trio.sleep(0.02)
+    return connection
 
 
 async def test_a_fresh_folder_becomes_a_server_that_answers(folder: Path) -> None:

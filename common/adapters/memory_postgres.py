@@ -1,0 +1,104 @@
+"""What PostgreSQL would hold, in memory, for tests and for a whole cluster in one process.
+
+Shared by any number of MemoryAccounts and MemoryJournals, as a server is. Deterministic: what
+happens follows from the calls and from the time it is given. ``down`` and ``commit_doubt`` are for
+tests to set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+import trio
+
+from common.accounts import Account, ApiKey, Session
+from common.envelopes import AckLine, ResultLine
+from common.errors import InDoubt, Unavailable
+from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
+from common.journal import Known, Row, Snapshot, Topology, TransferState, World
+
+
+@attrs.define
+class KeptChunk:
+    epoch: Epoch
+    generation: int = 1
+    holder: str = ""
+    snapshot: Snapshot | None = None
+    empty: bool = True
+    saved_ms: float = float("-inf")
+    journal: dict[tuple[Tick, int], Row] = attrs.field(factory=dict)
+
+    @property
+    def tick(self) -> Tick:
+        """Of the snapshot."""
+        return self.snapshot.tick if self.snapshot else Tick(0)
+
+    @property
+    def after(self) -> tuple[Row, ...]:
+        """The journal after the snapshot, in order."""
+        return tuple(row for key, row in sorted(self.journal.items()) if key[0] > self.tick)
+
+    @property
+    def is_occupied(self) -> bool:
+        return not self.empty or bool(self.after)
+
+
+@attrs.define
+class KeptCommand:
+    ack: AckLine
+    result: ResultLine | None = None
+
+    @property
+    def known(self) -> Known:
+        return Known(self.ack, self.result)
+
+
+@attrs.define
+class KeptTransfer:
+    state: TransferState
+    decided_ms: int
+
+
+@attrs.define
+class MemoryPostgres:
+    now_ms: Callable[[], int]
+    world: World = attrs.field(factory=lambda: World("wld_memory", seed=1))
+    topology: Topology = attrs.field(factory=lambda: Topology(epoch=1, shard_count=1))
+    down: bool = False
+    """Every call is Unavailable."""
+    commit_doubt: Literal["written", "lost"] | None = None
+    """The next commit is InDoubt: it was carried out, or it was not."""
+
+    agents: dict[AgentId, Account] = attrs.field(factory=dict)
+    keys: dict[str, ApiKey] = attrs.field(factory=dict)
+    sessions: dict[SessionId, Session] = attrs.field(factory=dict)
+    chunks: dict[ChunkId, KeptChunk] = attrs.field(factory=dict)
+    commands: dict[tuple[SessionId, CommandId], KeptCommand] = attrs.field(factory=dict)
+    transfers: dict[TransferId, KeptTransfer] = attrs.field(factory=dict)
+    _last_epoch: int = 0
+
+    async def reached(self, doing: str) -> None:
+        """The round trip; what follows it happens at once, as in a transaction."""
+        await trio.lowlevel.checkpoint()
+        if self.down:
+            raise Unavailable(f"{doing}: PostgreSQL is down")
+
+    def next_epoch(self) -> Epoch:
+        self._last_epoch += 1
+        return Epoch(self._last_epoch)
+
+    def lose_commit(self) -> None:
+        """Raise InDoubt if the next commit is to be lost."""
+        if self.commit_doubt == "lost":
+            self._doubt()
+
+    def answer_commit(self) -> None:
+        """Raise InDoubt if the answer to this commit is to be lost."""
+        if self.commit_doubt == "written":
+            self._doubt()
+
+    def _doubt(self) -> None:
+        self.commit_doubt = None
+        raise InDoubt("journaling: no answer from PostgreSQL")

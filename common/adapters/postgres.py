@@ -1,0 +1,233 @@
+"""A few connections to PostgreSQL, and our three words for what can go wrong with them.
+
+One statement a call, which is one transaction: no call holds a connection between two waits. It
+does not retry. A call that is cancelled or late gives its connection up; the server ends what it
+is still doing there by its own timeout. Needs an open trio_asyncio loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeVar
+
+import asyncpg
+import trio
+import trio_asyncio
+
+from common.adapters.breaker import Breaker
+from common.errors import InDoubt, Misconfigured, Trouble, Unavailable
+from common.limits import (
+    POSTGRES_CONNECTIONS_MAX,
+    POSTGRES_FAILURES_MAX,
+    POSTGRES_PAUSE_SECONDS,
+    POSTGRES_SECONDS_MAX,
+)
+
+Connection = asyncpg.Connection[asyncpg.Record]
+T = TypeVar("T")
+
+SCHEMA_VERSION = 3
+"""The last of ``ops/migrations`` that this code knows."""
+
+CLOSE_SECONDS_MAX = 1.0  # Of politeness: the server also copes with a cut connection.
+
+_WRONG_SETTING = (
+    asyncpg.InvalidAuthorizationSpecificationError,  # InvalidPasswordError is one of them.
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ClientConfigurationError,
+)
+
+# The server said itself that it rolled the statement back, for a reason that passes.
+_ROLLED_BACK = (
+    asyncpg.TransactionRollbackError,  # Deadlock, serialization.
+    asyncpg.InsufficientResourcesError,  # Disk full, too many connections.
+    asyncpg.QueryCanceledError,  # Its own statement timeout.
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # It became a standby.
+    asyncpg.PostgresSystemError,
+)
+
+# The connection is gone, and nobody knows what became of the statement.
+_LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
+@asynccontextmanager
+async def open_postgres(
+    url: str, connections_max: int = POSTGRES_CONNECTIONS_MAX
+) -> AsyncIterator[Postgres]:
+    """Connections to ``url``, made when they are needed.
+
+    Misconfigured when the server refuses ``url``, or holds no database of this version. A server
+    that can't be reached is no reason not to start: calls say Unavailable until it can.
+    """
+    postgres = Postgres(url, connections_max)
+    try:
+        with suppress(Unavailable):
+            await postgres.start()
+        yield postgres
+    finally:
+        await postgres.close()
+
+
+class Postgres:
+    def __init__(self, url: str, connections_max: int) -> None:
+        self._url = url
+        self._loop = trio_asyncio.current_loop.get()
+        # Who finds all seats taken waits, no longer than any call may take.
+        self._seats = trio.Semaphore(connections_max)
+        self._idle: list[Connection] = []
+        self._breaker = Breaker(POSTGRES_FAILURES_MAX, POSTGRES_PAUSE_SECONDS)
+
+    async def read(self, doing: str, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Return the rows, or raise Unavailable: a read that got no answer did nothing."""
+        return await self._call(doing, Unavailable, query, arguments)
+
+    async def write(self, doing: str, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """As ``read``, but InDoubt when it was sent and no answer came.
+
+        What the server refused for a reason of its own (``asyncpg.PostgresError``) is a bug, or
+        for the caller to understand.
+        """
+        return await self._call(doing, InDoubt, query, arguments)
+
+    async def start(self) -> None:
+        """Make the first connection, and look whether this is a database of our version."""
+        self._idle.append(await connect(self._url))
+        try:
+            rows = await self.read("checking the schema", "select max(version) from schema_version")
+        except asyncpg.UndefinedTableError:
+            found = 0
+        else:
+            found = rows[0][0] or 0
+        if found < SCHEMA_VERSION:
+            raise Misconfigured("the database is not ready for this version: run `tessera migrate`")
+        if found > SCHEMA_VERSION:
+            raise newer_database(found)
+
+    async def close(self) -> None:
+        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+            while self._idle:
+                await self._in_asyncio(self._idle[-1].close)
+                self._idle.pop()
+        for connection in self._idle:
+            connection.terminate()
+
+    async def _call(
+        self, doing: str, unanswered: type[Trouble], query: str, arguments: tuple[object, ...]
+    ) -> list[asyncpg.Record]:
+        deadline = trio.current_time() + POSTGRES_SECONDS_MAX
+        with _bounded(f"{doing}: PostgreSQL is too busy", Unavailable, deadline):
+            await self._seats.acquire()
+        try:
+            connection = self._idle_connection() or await self._connect(doing, deadline)
+            try:
+                with _bounded(f"{doing}: no answer from PostgreSQL", unanswered, deadline):
+                    return await self._fetch(connection, doing, unanswered, query, arguments)
+            except Trouble:
+                if connection.is_closed():
+                    self._breaker.failed(trio.current_time())
+                raise
+            finally:
+                if not connection.is_closed():
+                    self._idle.append(connection)
+        finally:
+            self._seats.release()
+
+    async def _fetch(
+        self,
+        connection: Connection,
+        doing: str,
+        unanswered: type[Trouble],
+        query: str,
+        arguments: tuple[object, ...],
+    ) -> list[asyncpg.Record]:
+        try:
+            rows = await self._in_asyncio(connection.fetch, query, *arguments)
+        except ValueError:
+            raise  # Not sent: asyncpg could not encode an argument, which is a bug.
+        except _ROLLED_BACK as error:
+            raise Unavailable(f"{doing}: PostgreSQL gave it up: {error}") from error
+        except _LOST as error:
+            connection.terminate()
+            raise unanswered(f"{doing}: PostgreSQL went away: {error}") from error
+        except asyncpg.PostgresError:
+            raise  # An answer like any other: the connection is as good as before.
+        except BaseException:
+            connection.terminate()  # Cancelled or late: who knows what it would answer next.
+            raise
+        self._breaker.succeeded()
+        return rows
+
+    def _idle_connection(self) -> Connection | None:
+        """The one used last: so those that are not needed stay unused."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+    async def _connect(self, doing: str, deadline: float) -> Connection:
+        if not self._breaker.allows(trio.current_time()):
+            raise Unavailable(f"{doing}: PostgreSQL failed {POSTGRES_FAILURES_MAX} times in a row")
+        try:
+            with _bounded(f"{doing}: PostgreSQL can't be reached", Unavailable, deadline):
+                return await connect(self._url)
+        except (Unavailable, Misconfigured) as error:
+            self._breaker.failed(trio.current_time())
+            # Refused, though it was right when we started: somebody is at work on the server.
+            raise Unavailable(f"{doing}: {error}") from error
+
+    async def _in_asyncio(self, call: Callable[..., Awaitable[T]], *arguments: object) -> T:
+        result: T = await trio_asyncio.aio_as_trio(call, loop=self._loop)(*arguments)
+        return result
+
+
+async def connect(url: str) -> Connection:
+    """Unavailable when nobody answers there (yet), Misconfigured when ``url`` is refused."""
+    settings: dict[str, Any] = {
+        "application_name": "tessera",
+        "timezone": "UTC",
+        # Whoever asked has given up by then, and may no longer be there to cancel it.
+        "statement_timeout": f"{POSTGRES_SECONDS_MAX:.0f}s",
+        # Statements here go by primary keys. On tables that were empty when they were planned, a
+        # scan looks cheaper, and the plan would stay when they have grown.
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "jit": "off",  # Short statements only: compiling costs more.
+    }
+    try:
+        connection: Connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(
+            url, timeout=POSTGRES_SECONDS_MAX, server_settings=settings
+        )
+    except _WRONG_SETTING as error:
+        raise Misconfigured(f"DATABASE_URL: {error}") from error
+    except ValueError as error:
+        raise Misconfigured(f"DATABASE_URL is no address of a PostgreSQL: {error}") from error
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        why = str(error) or type(error).__name__
+        raise Unavailable(f"PostgreSQL can't be reached: {why}") from error
+    return connection
+
+
+def newer_database(found: int) -> Misconfigured:
+    return Misconfigured(
+        f"the database was written by a newer version (schema {found}, this one knows"
+        f" {SCHEMA_VERSION}): upgrade tessera"
+    )
+
+
+@contextmanager
+def _bounded(late: str, trouble: type[Trouble], deadline: float) -> Iterator[None]:
+    try:
+        with trio.fail_at(deadline):
+            yield
+    except trio.TooSlowError:
+        raise trouble(f"{late} within {POSTGRES_SECONDS_MAX:.0f} s") from None
