@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import chain
 from typing import Literal, cast
 
 import trio
 
 from common import topics, wire
+from common.adapters.beside import beside
 from common.adapters.durations import Durations
 from common.adapters.redis import Redis, Word, read_script
 from common.adapters.redis_subscription import RedisSubscription
@@ -97,15 +99,8 @@ class RedisGatewayBus:
         await subscription.open()
         self._subscription = subscription
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(subscription.run, hear, restored)
+            async with beside(partial(subscription.run, hear, restored)):
                 yield receive
-                nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            # The nursery is our own affair: what the caller raised shall reach it as it was.
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
         finally:
             self._subscription = None
             send.close()

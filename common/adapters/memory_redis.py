@@ -1,0 +1,172 @@
+"""Redis in memory: what the gateways and shards of one cluster in one process share.
+
+Deterministic: time is trio's clock, and nothing is drawn. It keeps the promises of the real one
+(the contract tests run on both) but not its limits: what has run out may stay in memory. The
+views on it are ``memory_gateway_bus``, ``memory_shard_bus`` and ``memory_leases``.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from common.adapters.durations import Durations
+from common.bus import Delta, GatewayBeat, Inbound, Restored, SlotBeat
+from common.envelopes import SessionLine, ToGateway, ToShard
+from common.errors import Unavailable
+from common.grid import AgentId, ChunkId, Epoch, GatewayId, SessionId, Slot, Tick
+from common.limits import INBOUND_MAX
+
+BEGINNING_MS = 1_750_000_000_000  # Any time of day will do: it makes numbers look like real ones.
+RECONNECT_SECONDS = 0.05  # As long as the real subscription waits before its first try.
+
+
+@attrs.define
+class Bound:
+    gateway: GatewayId | None
+    connection: int
+
+
+@attrs.define
+class Bucket:
+    tokens: float
+    when_ms: float
+
+
+@attrs.define
+class Fence:
+    """``tick`` is 0 while nothing was published."""
+
+    epoch: Epoch
+    tick: Tick
+
+
+@attrs.define
+class DeltaStream:
+    deltas: list[Delta]
+    until_ms: float
+
+
+@attrs.define
+class SlotStream:
+    """``arrived`` is set, and replaced, by each message."""
+
+    entries: list[tuple[int, ToShard | None]] = attrs.field(factory=list)
+    arrived: trio.Event = attrs.field(factory=trio.Event)
+
+
+class Subscriber:
+    """One gateway's ear. Once lost it hears nothing until it was told Restored."""
+
+    def __init__(self, gateway: GatewayId) -> None:
+        self.gateway = gateway
+        self.watched: set[ChunkId] = set()
+        self.send, self.receive = trio.open_memory_channel[Inbound](INBOUND_MAX)
+        self.loss = trio.Event()
+        self.overflows = 0
+
+    @property
+    def is_lost(self) -> bool:
+        return self.loss.is_set()
+
+    def hear(self, inbound: Inbound) -> None:
+        if self.is_lost:
+            return
+        try:
+            self.send.send_nowait(inbound)
+        except trio.WouldBlock:
+            self.overflows += 1
+            self.loss.set()
+
+    def restore(self) -> None:
+        try:
+            self.send.send_nowait(Restored())
+        except trio.WouldBlock:
+            return  # First there must be room again.
+        self.loss = trio.Event()
+
+
+class MemoryRedis:
+    def __init__(self, durations: Durations | None = None) -> None:
+        self.durations = durations or Durations()
+        self.subscribers: list[Subscriber] = []
+        self._down = False
+        self._position = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Lose all data, as a Redis that was flushed. Subscriptions stay."""
+        self.slots: dict[Slot, SlotStream] = {}
+        self.deltas: dict[ChunkId, DeltaStream] = {}
+        self.fences: dict[ChunkId, Fence] = {}
+        self.lines: dict[SessionId, list[SessionLine]] = {}
+        self.bindings: dict[SessionId, Bound] = {}
+        self.presence: dict[SessionId, float] = {}
+        self.buckets: dict[tuple[str, str], Bucket] = {}
+        self.strikes: dict[tuple[AgentId, str], list[float]] = {}
+        self.cooldowns: dict[AgentId, float] = {}
+        self.leases: dict[Slot, tuple[str, float]] = {}
+        self.gateway_beats: dict[GatewayId, tuple[float, GatewayBeat]] = {}
+        self.slot_beats: dict[Slot, tuple[float, SlotBeat]] = {}
+
+    @property
+    def down(self) -> bool:
+        """While True every call raises Unavailable; data stays, subscriptions are lost."""
+        return self._down
+
+    @down.setter
+    def down(self, down: bool) -> None:
+        self._down = down
+        if down:
+            self.cut()
+            for stream in self.slots.values():
+                self._wake(stream)
+
+    def cut(self) -> None:
+        """Every subscription is lost; each gateway hears Restored when it has its own back."""
+        for subscriber in self.subscribers:
+            subscriber.loss.set()
+
+    async def turn(self, what: str) -> None:
+        """Let others run, as a call over a network does; what follows happens in one step."""
+        await trio.lowlevel.checkpoint()
+        self.check(what)
+
+    def check(self, what: str) -> None:
+        if self._down:
+            raise Unavailable(f"{what}: Redis can't be reached")
+
+    def now_ms(self) -> float:
+        return BEGINNING_MS + trio.current_time() * 1_000
+
+    def stream(self, slot: Slot) -> SlotStream:
+        return self.slots.setdefault(slot, SlotStream())
+
+    def append(self, slot: Slot, message: ToShard | None) -> None:
+        """None stands for a message that nobody can read."""
+        self._position += 1
+        stream = self.stream(slot)
+        stream.entries.append((self._position, message))
+        self._wake(stream)
+
+    def _wake(self, stream: SlotStream) -> None:
+        stream.arrived.set()
+        stream.arrived = trio.Event()
+
+    def send(self, gateway: GatewayId, message: ToGateway) -> None:
+        for subscriber in self.subscribers:
+            if subscriber.gateway == gateway:
+                subscriber.hear(message)
+
+    def announce(self, delta: Delta) -> None:
+        for subscriber in self.subscribers:
+            if delta.chunk in subscriber.watched:
+                subscriber.hear(delta)
+
+    async def keep(self, subscriber: Subscriber) -> None:
+        """Bring ``subscriber`` back each time that it was lost. Runs until cancelled."""
+        while True:
+            await subscriber.loss.wait()
+            await trio.sleep(RECONNECT_SECONDS)
+            if not self._down:
+                subscriber.restore()

@@ -1,0 +1,119 @@
+"""``shard.ports.Bus`` on a MemoryRedis: each call is one step, as a Lua script is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import trio
+
+from common.adapters.memory_redis import DeltaStream, Fence, MemoryRedis
+from common.bus import Delta, Outgoing, PublishedDelta, Received, SlotBeat
+from common.envelopes import SessionLine
+from common.grid import ChunkId, Epoch, SessionId, Slot, Tick
+from common.limits import DELTAS_KEPT_TICKS, SESSION_LINES_MAX
+
+
+class MemoryShardBus:
+    def __init__(self, redis: MemoryRedis) -> None:
+        self._redis = redis
+
+    async def receive(self, slot: Slot, after: str, count: int, wait_ms: int) -> Sequence[Received]:
+        await self._redis.turn("receive")
+        received = self._after(slot, after, count)
+        with trio.move_on_after(wait_ms / 1_000):
+            while not received:
+                await self._redis.stream(slot).arrived.wait()
+                self._redis.check("receive")
+                received = self._after(slot, after, count)
+        return received
+
+    def _after(self, slot: Slot, after: str, count: int) -> list[Received]:
+        entries = self._redis.stream(slot).entries
+        later = [entry for entry in entries if entry[0] > int(after)]
+        return [Received(str(position), message) for position, message in later[:count]]
+
+    async def done(self, slot: Slot, upto: str) -> None:
+        await self._redis.turn("done")
+        stream = self._redis.stream(slot)
+        stream.entries = [entry for entry in stream.entries if entry[0] > int(upto)]
+
+    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
+        await self._redis.turn("publish")
+        refused = set()
+        for delta in outgoing.deltas:
+            if self._is_shut_out(delta):
+                refused.add(delta.chunk)
+            else:
+                self._publish_delta(delta)
+        for line in outgoing.lines:
+            if self._keep_line(line):
+                self._send_line(line)
+        for gateway, reply in outgoing.replies:
+            self._redis.send(gateway, reply)
+        for slot, message in outgoing.forwards:
+            self._redis.append(slot, message)
+        return frozenset(refused)
+
+    def _is_shut_out(self, delta: PublishedDelta) -> bool:
+        fence = self._redis.fences.get(delta.chunk)
+        return fence is not None and delta.epoch < fence.epoch
+
+    def _publish_delta(self, published: PublishedDelta) -> None:
+        assert published.tick > 0, "nothing happens before the first tick"
+        chunk, tick = published.chunk, published.tick
+        fence = self._redis.fences.setdefault(chunk, Fence(published.epoch, Tick(0)))
+        fence.epoch = published.epoch
+        if tick <= fence.tick:
+            return
+        fence.tick = tick
+        delta = Delta(chunk, tick, published.prev_tick, published.data)
+        now_ms, kept_ms = self._redis.now_ms(), self._redis.durations.deltas_kept_ms
+        old = self._redis.deltas.get(chunk)
+        kept = [] if old is None or old.until_ms <= now_ms else old.deltas
+        kept = [each for each in kept if each.tick >= tick - DELTAS_KEPT_TICKS]
+        self._redis.deltas[chunk] = DeltaStream([*kept, delta], now_ms + kept_ms)
+        self._redis.announce(delta)
+
+    def _keep_line(self, line: SessionLine) -> bool:
+        """False when it was kept before."""
+        if line.seq is None:
+            return True
+        kept = self._redis.lines.setdefault(line.session, [])
+        if kept and line.seq <= (kept[-1].seq or 0):
+            return False
+        kept.append(line)
+        del kept[:-SESSION_LINES_MAX]
+        return True
+
+    def _send_line(self, line: SessionLine) -> None:
+        bound = self._redis.bindings.get(line.session)
+        if bound is not None and bound.gateway is not None:
+            self._redis.send(bound.gateway, line)
+
+    async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:
+        await self._redis.turn("fence")
+        fences = self._redis.fences
+        for chunk, epoch in chunks.items():
+            fence = fences.setdefault(chunk, Fence(epoch, Tick(0)))
+            fence.epoch = max(fence.epoch, epoch)
+        return {chunk: fences[chunk].tick for chunk in chunks if fences[chunk].tick > 0}
+
+    async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
+        await self._redis.turn("absent")
+        now_ms, presence = self._redis.now_ms(), self._redis.presence
+        until_ms = now_ms + self._redis.durations.resume_ms
+        return [each for each in sessions if presence.setdefault(each, until_ms) <= now_ms]
+
+    async def reprieve(self, sessions: Iterable[SessionId]) -> None:
+        await self._redis.turn("reprieve")
+        until_ms = self._redis.now_ms() + self._redis.durations.resume_ms
+        for session in sessions:
+            known_ms = self._redis.presence.get(session, until_ms)
+            self._redis.presence[session] = max(known_ms, until_ms)
+
+    async def beat(self, slot: Slot, beat: SlotBeat) -> None:
+        await self._redis.turn("beat")
+        self._redis.slot_beats[slot] = (self._redis.now_ms(), beat)
+
+    async def ping(self) -> None:
+        await self._redis.turn("ping")
