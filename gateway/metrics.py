@@ -6,7 +6,7 @@ from small fixed sets of words, never from what a client sent.
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 TOKENS_REFUSED = Counter(
     "tessera_tokens_refused",
@@ -22,4 +22,19 @@ HTTP_SECONDS = Histogram(
     "How long an HTTP call took, its body included.",
     ["route"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 10.0),
+)
+
+SPECTATORS = Gauge("tessera_spectators", "Spectators' streams that are open now.")
+SPECTATOR_EVENTS = Counter("tessera_spectator_events", "Events written to spectators.")
+SPECTATOR_RESYNCS = Counter(
+    "tessera_spectator_resyncs",
+    "Times that spectators were shown chunks anew, and why.",
+    ["reason"],
+)
+SPECTATORS_SENT_AWAY = Counter(
+    "tessera_spectators_sent_away", "Streams that ended because the reader was too slow."
+)
+FEEDS = Gauge("tessera_feeds", "Chunks that somebody watches through this gateway.")
+FEED_FILLS = Counter(
+    "tessera_feed_fills", "Gaps in a chunk's deltas: mended from the stream, or not.", ["outcome"]
 )

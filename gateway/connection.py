@@ -1,0 +1,184 @@
+"""One client's TCP connection, as Hypercorn serves it, with the deadlines that Hypercorn lacks.
+
+It knows no protocol of ours. What it adds, and why, is in ``ops/decisions/connections.md``: a
+write that is stuck ends the connection, a closed connection ends its endpoints, the client has
+time to read our last words, and what breaks inside for one client breaks for that one only.
+Endpoints reach it through ``scope["state"]``: see ``aborter_of`` and ``harden``.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ASGISendCallable, HTTPScope, WebsocketScope
+from wsproto.events import Message
+
+from common.limits import (
+    ABANDONED_SECONDS_MAX,
+    FRAME_BYTES_MAX,
+    LINGER_SECONDS,
+    SEND_SECONDS_MAX,
+)
+
+_log = structlog.get_logger(__name__)
+
+_CONNECTION = "tessera.connection"
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() throws away what is unsent.
+
+
+class Connection(TCPServer):
+    """Await it to serve ``stream`` until either side is done."""
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        living: set[Connection],
+        stream: trio.SSLStream[trio.SocketStream],
+    ) -> None:
+        super().__init__(app, config, context, {_CONNECTION: self}, stream)
+        self._living = living
+        self._life = trio.CancelScope()
+        self._closing = False
+        self._hanging_up = False
+
+    async def run(self) -> None:
+        self._living.add(self)
+        try:
+            with self._life:
+                await super().run()
+        except* Exception:  # noqa: BLE001 - see below
+            # Hypercorn's parsers raise much on bytes that nobody expected, and one client's
+            # bytes must not end the process. (Bugs of endpoints are logged before they get here.)
+            _log.exception("connection failed")
+        finally:
+            self._living.discard(self)
+
+    def abort(self) -> None:
+        """End the connection now, from any task, also in the middle of a write that is stuck."""
+        sock = self._socket()
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        except OSError:
+            return  # It is closed already.
+        sock.close()
+        self._end_within(ABANDONED_SECONDS_MAX)
+
+    def hang_up(self) -> None:
+        """End the connection once what the client sent last is dealt with."""
+        self._hanging_up = True
+
+    async def protocol_send(self, event: Event) -> None:
+        if not isinstance(event, RawData):
+            await super().protocol_send(event)
+        elif not await self._write(event.data):
+            await self.protocol.handle(Closed())
+
+    async def _write(self, data: bytes) -> bool:
+        """Whether ``data`` was written: all of it, since half a frame would be worse than none."""
+        async with self.send_lock:
+            deadline = trio.current_time() + SEND_SECONDS_MAX
+            with trio.CancelScope(shield=True, deadline=deadline):
+                try:
+                    await self.stream.send_all(data)
+                except _GONE:
+                    return False
+                return True
+        self.abort()
+        return False
+
+    async def _read_data(self) -> None:
+        await self._read()
+        await self.protocol.handle(Closed())
+        await self.idle_task.stop()  # Else a socket that the client closed is kept until idle.
+        # An endpoint that is not told that its client has gone must not wait for it for ever.
+        self._end_within(ABANDONED_SECONDS_MAX)
+
+    async def _read(self) -> None:
+        while True:  # Ends when the client does, or when our time is up.
+            try:
+                data = bytes(await self.stream.receive_some(MAX_RECV))
+            except _GONE:
+                return
+            # Once we are closing it is read and thrown away: to close on unread bytes is a reset,
+            # and then the client never reads why.
+            if not self._closing:
+                await self.protocol.handle(RawData(data))
+                if self._hanging_up:
+                    await self.protocol_send(Closed())
+            if not data:
+                return
+
+    async def _close(self) -> None:
+        """Say that no more will come; close once the client has read it, or had the time to."""
+        if self._closing or isinstance(self.stream, trio.SSLStream):
+            await super()._close()
+            return
+        self._closing = True
+        self._end_within(LINGER_SECONDS)
+        try:
+            await self.stream.send_eof()
+        except (*_GONE, trio.BusyResourceError):
+            await self.stream.aclose()
+
+    def _end_within(self, seconds: float) -> None:
+        self._life.deadline = min(self._life.deadline, trio.current_time() + seconds)
+
+    def _socket(self) -> trio.socket.SocketType:
+        stream: Any = self.stream
+        found: trio.socket.SocketType = getattr(stream, "transport_stream", stream).socket
+        return found
+
+
+def aborter_of(scope: HTTPScope | WebsocketScope) -> Callable[[], None]:
+    """Return what ends the connection of ``scope`` from outside; nothing in a test without one."""
+    connection = scope.get("state", {}).get(_CONNECTION)
+    return connection.abort if isinstance(connection, Connection) else _nothing
+
+
+def harden(scope: WebsocketScope, send: ASGISendCallable) -> None:
+    """Close what Hypercorn has no settings for, before the WebSocket of ``scope`` is accepted."""
+    stream = getattr(send, "__self__", None)
+    connection = scope.get("state", {}).get(_CONNECTION)
+    if isinstance(stream, WSStream) and isinstance(connection, Connection):
+        # Some KB deflated are some MB inflated, before any bound is looked at; and deflating for
+        # each listener apart costs more CPU and memory than all else that we do for it.
+        stream.handshake.extensions = None
+        stream.buffer = _Buffer(connection.hang_up)
+
+
+class _Buffer(WebsocketBuffer):
+    """Counts bytes, not characters, and ends the connection of a client that sends too many."""
+
+    def __init__(self, hang_up: Callable[[], None]) -> None:
+        super().__init__(FRAME_BYTES_MAX)
+        self._hang_up = hang_up
+        self._bytes = 0
+
+    def extend(self, event: Message[Any]) -> None:
+        data = event.data
+        self._bytes += len(data.encode() if isinstance(data, str) else data)
+        if self._bytes > FRAME_BYTES_MAX:
+            self._hang_up()
+            raise FrameTooLargeError
+        super().extend(event)
+
+    def clear(self) -> None:
+        super().clear()
+        self._bytes = 0
+
+
+def _nothing() -> None:
+    pass

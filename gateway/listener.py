@@ -1,0 +1,90 @@
+"""The public port: listen, hand each connection to Hypercorn, and stop in time.
+
+Hypercorn speaks HTTP/1, HTTP/2, TLS and WebSocket; the accept loop is ours, because its own takes
+no other connection class, keeps a port of 0 to itself, and can't end a write that is stuck.
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
+from hypercorn.utils import wrap_app
+
+from common.limits import SEND_BUFFER_BYTES, VANISHED_SECONDS_MAX
+from gateway.connection import Connection
+
+_Listener = trio.SSLListener[trio.SocketStream] | trio.SocketListener
+
+
+async def serve(
+    app: ASGIFramework,
+    config: Config,
+    *,
+    stop: trio.Event,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until ``stop``; started with the real port. OSError when it can't be had.
+
+    Then no more connections are taken, idle ones end at once, and the others have
+    ``config.graceful_timeout`` seconds.
+    """
+    listeners = _listen(config)
+    context = WorkerContext(None)
+    living: set[Connection] = set()
+    handle = partial(Connection, wrap_app(app, 0, "asgi"), config, context, living)
+    async with trio.open_nursery() as around:
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                accepting.start_soon(
+                    partial(trio.serve_listeners, handle, listeners, handler_nursery=connections)
+                )
+                task_status.started(_port(listeners[0]))
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            await context.terminated.set()
+            around.start_soon(_end, connections.cancel_scope, living, config.graceful_timeout)
+        around.cancel_scope.cancel()
+
+
+async def _end(connections: trio.CancelScope, living: set[Connection], seconds: float) -> None:
+    await trio.sleep(seconds)
+    connections.cancel()
+    for connection in tuple(living):
+        connection.abort()  # Writes are shielded: cancelling alone would not end them.
+
+
+def _listen(config: Config) -> list[_Listener]:
+    context = config.create_ssl_context()
+    listeners: list[_Listener] = []
+    sockets = config.create_sockets()
+    for sock in (*sockets.insecure_sockets, *sockets.secure_sockets):
+        _prepare(sock)
+        sock.listen(config.backlog)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+        if context is not None and sock in sockets.secure_sockets:
+            listeners.append(trio.SSLListener(listener, context, https_compatible=True))
+        else:
+            listeners.append(listener)
+    return listeners
+
+
+def _prepare(sock: socket.socket) -> None:
+    """Set what accepted sockets inherit."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        # A peer that vanished acknowledges nothing: heartbeats and pings then end here.
+        milliseconds = int(VANISHED_SECONDS_MAX * 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def _port(listener: _Listener) -> int:
+    inner = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
+    assert isinstance(inner, trio.SocketListener)
+    port: int = inner.socket.getsockname()[1]
+    return port

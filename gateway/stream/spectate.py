@@ -1,0 +1,222 @@
+"""The spectators' endpoints, plain ASGI: ``/v1/spectate`` (SSE) and ``/v1/spectate/ws``.
+
+Watching changes nothing: nothing that a spectator sends is ever looked at. Each connection has
+its tasks here, one that writes and one that notices the client's going; what is written is the
+feeds', the same bytes for everybody. ``Spectators.run`` ends all streams when the gateway stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+
+import attrs
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, WebsocketScope
+
+from common.limits import (
+    GOODBYE_SECONDS_MAX,
+    HEARTBEAT_SECONDS,
+    OPENING_SECONDS_MAX,
+    RETRY_AFTER_MS,
+    SEND_SECONDS_MAX,
+)
+from common.refusals import CloseCode
+from common.settings import Settings
+from common.wire import Fault
+from gateway.address import client_address
+from gateway.connection import aborter_of
+from gateway.http.problems import Problem
+from gateway.http.tracing import trace_id_of
+from gateway.metrics import SPECTATOR_EVENTS
+from gateway.ports import Bus
+from gateway.refuse import refuse
+from gateway.stream.feeds import FeedDelta, Feeds, Static
+from gateway.stream.pens import EventStream, Frames, Pen
+from gateway.stream.reader import Ending, Reader
+from gateway.stream.seats import Full, Seats
+from gateway.stream.telling import Line, Telling
+from gateway.stream.view import View, read_view
+
+_FULL: dict[Full, Problem] = {
+    "address": Problem(
+        "rate_limited", "Too many streams from this address; close one first.", 5 * RETRY_AFTER_MS
+    ),
+    "gateway": Problem("unavailable", "This gateway has no seat left.", 5 * RETRY_AFTER_MS),
+}
+
+
+@attrs.define(eq=False)
+class Spectators:
+    _feeds: Feeds
+    _bus: Bus
+    _settings: Settings
+    _stop: trio.Event
+    _seats: Seats = attrs.field(init=False)
+    _readers: set[Reader] = attrs.field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._seats = Seats(self._settings.spectators_per_address, self._settings.spectators_max)
+
+    @property
+    def count(self) -> int:
+        return self._seats.taken
+
+    async def run(self) -> None:
+        """Wait for the gateway's stop; then end every stream, so that clients move over."""
+        await self._stop.wait()
+        for reader in self._readers:
+            reader.end(Ending.STOPPING)
+
+    async def events(
+        self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Serve ``/v1/spectate``, whatever the method."""
+        trace_id = trace_id_of(_header(scope, b"traceparent"))
+        if scope["method"] != "GET":
+            problem = Problem("method_not_allowed", "Watching is read-only: GET.")
+            await refuse(scope, receive, send, problem, trace_id, {"Allow": "GET"})
+            return
+        view = self._admit(scope, _header(scope, b"last-event-id"))
+        if isinstance(view, Problem):
+            await refuse(scope, receive, send, view, trace_id)
+            return
+        with self._seats.seat(self._address(scope)):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+                await self._stream(view, EventStream(send), scope)
+                nursery.cancel_scope.cancel()
+
+    async def frames(
+        self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Serve ``/v1/spectate/ws``."""
+        await receive()  # websocket.connect
+        view = self._admit(scope, "")
+        if isinstance(view, Problem):
+            trace_id = trace_id_of(_header(scope, b"traceparent"))
+            await refuse(scope, receive, send, view, trace_id)
+            return
+        with self._seats.seat(self._address(scope)):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_until_spoken, receive, send, nursery.cancel_scope)
+                await self._stream(view, Frames(send), scope)
+                nursery.cancel_scope.cancel()
+
+    def _admit(self, scope: HTTPScope | WebsocketScope, last_event_id: str) -> View | Problem:
+        if _has_body(scope):
+            return _invalid((Fault("$", "watching takes no body"),))
+        view = read_view(scope["query_string"], last_event_id)
+        if not isinstance(view, View):
+            return _invalid(view)
+        if self._stop.is_set():
+            return Problem("unavailable", "This gateway is stopping; ask again.", RETRY_AFTER_MS)
+        full = self._seats.full(self._address(scope))
+        return view if full is None else _FULL[full]
+
+    def _address(self, scope: HTTPScope | WebsocketScope) -> str:
+        return client_address(scope, self._settings.trusted_proxies)
+
+    async def _stream(self, view: View, pen: Pen, scope: HTTPScope | WebsocketScope) -> None:
+        """Listen to every chunk of ``view`` and write until it ends, for whatever reason."""
+        writing, abort = trio.CancelScope(), aborter_of(scope)
+
+        def send_away() -> None:
+            writing.cancel()
+            abort()
+
+        reader = Reader(send_away, set(view.chunks))
+        self._readers.add(reader)
+        try:
+            with writing:
+                await _bounded(pen.open(), reader)
+                for chunk in view.chunks:
+                    self._feeds.listen(chunk, reader)
+                await self._write(view, reader, pen)
+        finally:
+            self._readers.discard(reader)
+            for chunk in view.chunks:
+                self._feeds.leave(chunk, reader)
+        with trio.move_on_after(GOODBYE_SECONDS_MAX):
+            await pen.close(reader.ending or Ending.STOPPING)
+
+    async def _write(self, view: View, reader: Reader, pen: Pen) -> None:
+        telling = Telling(view, self._bus)
+        await self._put(pen, reader, [telling.ready()])
+        with trio.move_on_after(OPENING_SECONDS_MAX):
+            await reader.wait_opened()
+        lines = await _tell(telling, telling.in_order(reader.take()))
+        beat_at = trio.current_time() + HEARTBEAT_SECONDS
+        while reader.ending is None:
+            await self._put(pen, reader, lines)
+            if trio.current_time() >= beat_at:
+                await _bounded(pen.beat(), reader)
+                beat_at = trio.current_time() + HEARTBEAT_SECONDS
+            with trio.move_on_at(beat_at):
+                await reader.wait()
+            lines = await self._next(view, reader, telling)
+
+    async def _next(self, view: View, reader: Reader, telling: Telling) -> list[Line]:
+        if not reader.is_slow:
+            return await _tell(telling, reader.take())
+        # No await in here: what is heard from now on follows exactly what is shown.
+        reader.begin_anew()
+        known = [self._feeds.show(chunk) for chunk in view.chunks]
+        return telling.all_anew([static for static in known if static is not None])
+
+    async def _put(self, pen: Pen, reader: Reader, lines: Sequence[Line]) -> None:
+        if lines:
+            await _bounded(pen.write(lines), reader)
+            SPECTATOR_EVENTS.inc(len(lines))
+
+
+async def _tell(telling: Telling, items: Sequence[Static | FeedDelta]) -> list[Line]:
+    return [line for item in items for line in await telling.tell(item)]
+
+
+async def _bounded(write: Awaitable[None], reader: Reader) -> None:
+    """Wait for ``write``; a client that takes nothing for so long has gone, or might as well.
+
+    (On HTTP/1 Hypercorn shields its writes: there ``gateway.connection`` keeps the deadline.)
+    """
+    with trio.move_on_after(SEND_SECONDS_MAX) as scope:
+        await write
+    if scope.cancelled_caught:
+        reader.end(Ending.TOO_SLOW)
+
+
+async def _until_gone(receive: ASGIReceiveCallable, stream: trio.CancelScope) -> None:
+    """Cancel ``stream`` once the client has gone, or sends a body after all (HTTP/2 can)."""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request" or message["body"]:
+            stream.cancel()
+            return
+
+
+async def _until_spoken(
+    receive: ASGIReceiveCallable, send: ASGISendCallable, stream: trio.CancelScope
+) -> None:
+    """Cancel ``stream`` once the client has gone, or says anything: that ends with 1008."""
+    message = await receive()
+    if message["type"] == "websocket.receive":
+        with trio.move_on_after(GOODBYE_SECONDS_MAX):
+            code = int(CloseCode.POLICY)
+            await send({"type": "websocket.close", "code": code, "reason": "read_only"})
+    stream.cancel()
+
+
+def _header(scope: HTTPScope | WebsocketScope, wanted: bytes) -> str:
+    """Return the one header of that name; "" when there is none or more than one."""
+    values = [value for name, value in scope["headers"] if name == wanted]
+    return values[0].decode("latin-1") if len(values) == 1 else ""
+
+
+def _has_body(scope: HTTPScope | WebsocketScope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
+
+
+def _invalid(faults: tuple[Fault, ...]) -> Problem:
+    return Problem("validation_failed", "The view can't be shown; see errors.", errors=faults)

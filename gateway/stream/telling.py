@@ -1,0 +1,116 @@
+"""What one spectator is told, line by line: from what its queue holds to events with their ids.
+
+It writes to no connection. The promise of section 3 of the protocol is kept here: a chunk begins
+with its static or goes on where the client's id says, every later Static is announced by a
+``resync``, and an id names what has been told up to its own line and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+import trio
+
+from common import wire
+from common.bus import Delta
+from common.errors import Trouble
+from common.frames import Resync, SpectatorReady
+from common.grid import ChunkId
+from common.limits import REDIS_SECONDS_MAX, TICK_HZ
+from common.refusals import ResyncReason
+from gateway.ports import Bus
+from gateway.stream import position, replay
+from gateway.stream.follow import FeedDelta, Static
+from gateway.stream.position import Mark
+from gateway.stream.view import View
+
+PROTOCOL = 1
+
+
+@attrs.frozen
+class Line:
+    """One event, however it is written; ``data`` is JSON in one line."""
+
+    event: str
+    data: bytes
+    id: str | None = None
+
+
+@attrs.define(eq=False)
+class Telling:
+    _view: View
+    _bus: Bus
+    _sent: dict[ChunkId, Mark] = attrs.field(init=False)
+    _begun: set[ChunkId] = attrs.field(factory=set, init=False)
+    """Chunks that this connection was shown: a Static of one of these is a resync."""
+
+    def __attrs_post_init__(self) -> None:
+        # Until a chunk's turn comes, what was sent of it by the connection before still counts.
+        self._sent = dict(self._view.position or {})
+
+    def ready(self) -> Line:
+        view = self._view
+        frame = SpectatorReady(PROTOCOL, list(view.chunks), TICK_HZ, resumed=view.came_back)
+        return Line("session_ready", wire.encode(frame))
+
+    def in_order(self, items: Iterable[Static | FeedDelta]) -> list[Static | FeedDelta]:
+        """Return the first things heard as the view lists its chunks, statics before deltas."""
+        turns = {chunk: turn for turn, chunk in enumerate(self._view.chunks)}
+        last = len(turns)
+        return sorted(items, key=lambda i: turns[i.chunk] if isinstance(i, Static) else last)
+
+    async def tell(self, item: Static | FeedDelta) -> list[Line]:
+        if isinstance(item, FeedDelta):
+            return self._deltas([item.delta])
+        if item.chunk in self._begun:
+            return [_resync("out_of_range", item.chunk), self._static(item)]
+        self._begun.add(item.chunk)
+        return await self._begin(item)
+
+    def all_anew(self, shown: Sequence[Static]) -> list[Line]:
+        """Tell a slow client everything as it is now; what is not in ``shown`` follows later."""
+        self._begun = {static.chunk for static in shown}
+        self._view = attrs.evolve(self._view, came_back=False, position={})
+        return [_resync("slow"), *(self._static(static) for static in shown)]
+
+    async def _begin(self, static: Static) -> list[Line]:
+        if not self._view.came_back:
+            return [self._static(static)]
+        if self._view.position is None:
+            return [_resync("out_of_range", static.chunk), self._static(static)]
+        mark = self._view.position.get(static.chunk)
+        if mark is None:
+            return [self._static(static)]
+        deltas = await self._missed(mark, static)
+        if deltas is None:
+            return [_resync("out_of_range", static.chunk), self._static(static)]
+        return self._deltas(deltas)
+
+    async def _missed(self, mark: Mark, static: Static) -> Sequence[Delta] | None:
+        tick = replay.read_from(mark, static)
+        if tick is None or mark.tick == static.tick:
+            return None if tick is None else ()
+        try:
+            with trio.fail_after(REDIS_SECONDS_MAX):
+                deltas = await self._bus.deltas_after(static.chunk, tick)
+        except (Trouble, trio.TooSlowError):
+            return None  # Then it can't be said what was missed, and the client is told so.
+        return replay.missed(mark, static, deltas)
+
+    def _static(self, static: Static) -> Line:
+        self._sent[static.chunk] = Mark(static.generation, static.tick)
+        return Line("chunk_static", static.data, position.encode(self._sent))
+
+    def _deltas(self, deltas: Iterable[Delta]) -> list[Line]:
+        lines = []
+        for delta in deltas:
+            mark = self._sent[delta.chunk]
+            if delta.tick > mark.tick:  # Else a replay or a static has told it already.
+                self._sent[delta.chunk] = Mark(mark.generation, delta.tick)
+                lines.append(Line("chunk_delta", delta.data, position.encode(self._sent)))
+        return lines
+
+
+def _resync(reason: ResyncReason, chunk: ChunkId | None = None) -> Line:
+    return Line("resync", wire.encode(Resync(reason, chunk)))
