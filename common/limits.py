@@ -77,7 +77,6 @@ STALE_SHOWS_MAX = (
 )
 FEED_LINGER_SECONDS = 5.0  # A feed outlives its last listener: a page being loaded again is usual.
 OPENING_SECONDS_MAX = 1.0  # How long a view's first statics wait for each other's turn.
-RECONNECT_SECONDS = 1.0  # Between two tries to hear Redis again.
 
 # Connections, whatever they speak
 HEAD_SECONDS_MAX = 10.0  # For the head of a request, and for being idle between two.

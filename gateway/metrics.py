@@ -27,9 +27,7 @@ HTTP_SECONDS = Histogram(
 SPECTATORS = Gauge("tessera_spectators", "Spectators' streams that are open now.")
 SPECTATOR_EVENTS = Counter("tessera_spectator_events", "Events written to spectators.")
 SPECTATOR_RESYNCS = Counter(
-    "tessera_spectator_resyncs",
-    "Times that spectators were shown chunks anew, and why.",
-    ["reason"],
+    "tessera_spectator_resyncs", "Resyncs that spectators were told of, by reason.", ["reason"]
 )
 SPECTATORS_SENT_AWAY = Counter(
     "tessera_spectators_sent_away", "Streams that ended because the reader was too slow."

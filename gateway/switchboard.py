@@ -23,9 +23,8 @@ from common.envelopes import (
     SessionEnded,
     Shown,
 )
-from common.errors import Trouble
 from common.grid import GatewayId, SessionId
-from common.limits import AGENT_QUEUE_MAX, RECONNECT_SECONDS
+from common.limits import AGENT_QUEUE_MAX
 from gateway.ports import Bus
 
 SessionMessage = (
@@ -52,21 +51,11 @@ class Switchboard:
     )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Read until cancelled; ``started`` once the subscription stands for the first time."""
-        announced = False
-        while True:  # Ends by cancellation only.
-            try:
-                async with self._bus.inbound(self._gateway) as inbound:
-                    if announced:
-                        self._dispatch(Restored())
-                    else:
-                        announced = True
-                        task_status.started()
-                    async for message in inbound:
-                        self._dispatch(message)
-            except Trouble:
-                pass  # The adapter said why; what was missed is found again after Restored.
-            await trio.sleep(RECONNECT_SECONDS)
+        """Read until cancelled; started once the subscription stands."""
+        async with self._bus.inbound(self._gateway) as inbound:
+            task_status.started()
+            async for message in inbound:  # Ends by cancellation: it mends itself when it breaks.
+                self._dispatch(message)
 
     @contextmanager
     def session(self, session: SessionId) -> Iterator[trio.MemoryReceiveChannel[SessionMessage]]:

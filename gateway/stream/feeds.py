@@ -23,6 +23,7 @@ from common.frames import ChunkDelta, ChunkStatic
 from common.grid import ChunkId, GatewayId
 from common.limits import FEED_LINGER_SECONDS, REDIS_SECONDS_MAX, SHOW_SECONDS
 from common.replica import as_static
+from gateway.metrics import FEED_FILLS, FEEDS
 from gateway.ports import Bus
 from gateway.stream import follow
 from gateway.stream.follow import FeedDelta, Following, Static, Step, TellDelta
@@ -110,6 +111,7 @@ class Feeds:
         if feed is None:
             feed = self._feeds[chunk] = _Feed(chunk)
             self._nursery.start_soon(self._tend, feed)
+            FEEDS.inc()
         feed.listeners[listener] = None
         if (static := feed.show()) is not None:
             listener.hear(static)
@@ -156,6 +158,7 @@ class Feeds:
             feed.state, feed.static = Following(), None
             await _is_done(self._bus.unwatch(feed.chunk))
         del self._feeds[feed.chunk]
+        FEEDS.dec()
 
     async def _serve(self, feed: _Feed) -> None:
         """Do, one thing at a time, what the feed needs, until nobody has listened for a while."""
@@ -189,6 +192,7 @@ class Feeds:
         except wire.Malformed as error:
             _log.error("unreadable delta in a stream", chunk=feed.chunk, error=str(error))
             items = None
+        FEED_FILLS.labels("lost" if items is None else "mended").inc()
         feed.take(follow.on_filled(feed.state, items, restores))
 
 

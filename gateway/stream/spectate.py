@@ -27,7 +27,7 @@ from gateway.address import client_address
 from gateway.connection import aborter_of
 from gateway.http.problems import Problem
 from gateway.http.tracing import trace_id_of
-from gateway.metrics import SPECTATOR_EVENTS
+from gateway.metrics import SPECTATOR_EVENTS, SPECTATORS, SPECTATORS_SENT_AWAY
 from gateway.ports import Bus
 from gateway.refuse import refuse
 from gateway.stream.feeds import FeedDelta, Feeds, Static
@@ -127,7 +127,7 @@ class Spectators:
         reader = Reader(send_away, set(view.chunks))
         self._readers.add(reader)
         try:
-            with writing:
+            with writing, SPECTATORS.track_inprogress():
                 await _bounded(pen.open(), reader)
                 for chunk in view.chunks:
                     self._feeds.listen(chunk, reader)
@@ -136,6 +136,8 @@ class Spectators:
             self._readers.discard(reader)
             for chunk in view.chunks:
                 self._feeds.leave(chunk, reader)
+        if reader.ending is Ending.TOO_SLOW:
+            SPECTATORS_SENT_AWAY.inc()
         with trio.move_on_after(GOODBYE_SECONDS_MAX):
             await pen.close(reader.ending or Ending.STOPPING)
 

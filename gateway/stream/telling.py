@@ -19,6 +19,7 @@ from common.frames import Resync, SpectatorReady
 from common.grid import ChunkId
 from common.limits import REDIS_SECONDS_MAX, TICK_HZ
 from common.refusals import ResyncReason
+from gateway.metrics import SPECTATOR_RESYNCS
 from gateway.ports import Bus
 from gateway.stream import position, replay
 from gateway.stream.follow import FeedDelta, Static
@@ -113,4 +114,5 @@ class Telling:
 
 
 def _resync(reason: ResyncReason, chunk: ChunkId | None = None) -> Line:
+    SPECTATOR_RESYNCS.labels(reason).inc()
     return Line("resync", wire.encode(Resync(reason, chunk)))
