@@ -16,12 +16,17 @@ from common.grid import AgentId, ChunkId, CommandId, SessionId, Tick, TransferId
 
 @attrs.frozen
 class Walking:
-    """On the way to (x, y). ``path`` holds the steps left in this chunk, one of "NESW" each."""
+    """On the way to (x, y). ``path`` is the way through this chunk, in steps of "NESW".
+
+    ``path[i]`` is due at tick ``start + i``, so a step changes nothing here; being blocked does.
+    An empty path: none was looked for yet.
+    """
 
     id: CommandId
     x: int
     y: int
     path: str = ""
+    start: Tick = Tick(0)  # noqa: RUF009 - a NewType call makes no object.
     blocked: int = 0
     """Ticks in a row in which the next step was not free."""
     refused: int = 0

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from common.events import Moved
-from common.grid import CHUNK_SIZE, AgentId, TransferId, chunk_coordinates, chunk_id
+from common.grid import CHUNK_SIZE, AgentId, Tick, TransferId, chunk_coordinates, chunk_id
 from common.limits import BLOCKED_TICKS_MAX, REPLANS_MAX
 from shard.world.effects import Departing
 from shard.world.route import find_way
@@ -42,15 +42,15 @@ def pass_time(turn: Turn) -> None:
         doing = agent.doing
         if agent.transfer is not None or id in turn.busy:
             continue
-        if type(doing) is Waiting:
-            _wait(turn, agent, doing)
-        elif type(doing) is Walking:
+        if type(doing) is Walking:
             if doing.refused:
                 turn.begin(agent, attrs.evolve(doing, refused=doing.refused - 1))
             else:
                 walkers.append((agent, doing))
+        elif type(doing) is Waiting:
+            _wait(turn, agent, doing)
     if walkers:
-        _walk(turn, walkers)
+        _walk(turn, _with_ways(turn, walkers))
 
 
 def _wait(turn: Turn, agent: Agent, waiting: Waiting) -> None:
@@ -65,16 +65,22 @@ def _wait(turn: Turn, agent: Agent, waiting: Waiting) -> None:
 
 def _with_ways(turn: Turn, walkers: list[Stepping]) -> list[Stepping]:
     """Return those who have a next step: some get a way first, and some find none and fail."""
-    if any(walking.blocked >= BLOCKED_TICKS_MAX for _, walking in walkers):
-        walkers = _round_those_who_stand(turn, walkers)
-    return [stepping if stepping[1].path else _with_way(turn, *stepping) for stepping in walkers]
+    # Loops, not any(): for most walkers in most ticks this is all that planning costs.
+    for _, walking in walkers:
+        if walking.blocked >= BLOCKED_TICKS_MAX:
+            walkers = _round_those_who_stand(turn, walkers)
+            break
+    for index, (agent, walking) in enumerate(walkers):
+        if not walking.path:
+            walkers[index] = (agent, _with_way(turn, agent, walking))
+    return walkers
 
 
-def _with_way(turn: Turn, agent: Agent, walking: Walking) -> Stepping:
+def _with_way(turn: Turn, agent: Agent, walking: Walking) -> Walking:
     goal, aside = (walking.x, walking.y), walking.refusals > 0
     way = find_way(turn.terrain, (agent.x, agent.y), goal, aside=aside)
     assert way, f"{agent.id} has no way to {goal} in {turn.chunk.id}, whose floor is one piece"
-    return agent, attrs.evolve(walking, path=way)
+    return attrs.evolve(walking, path=way, start=turn.tick)
 
 
 def _round_those_who_stand(turn: Turn, walkers: list[Stepping]) -> list[Stepping]:
@@ -84,7 +90,7 @@ def _round_those_who_stand(turn: Turn, walkers: list[Stepping]) -> list[Stepping
     patient = [agent.id for agent, walking in walkers if walking.blocked >= BLOCKED_TICKS_MAX]
     for id in sorted(patient, key=lambda id: (turn.draw("detour", id), id)):
         agent, walking = now[id]
-        if _next_spot(agent, walking) not in standing:
+        if _next_spot(turn, agent, walking) not in standing:
             continue  # The way is free, or whoever is there is about to move.
         detour = _detour(turn, agent, walking, standing)
         if detour is None:
@@ -103,93 +109,94 @@ def _detour(turn: Turn, agent: Agent, walking: Walking, standing: set[Spot]) -> 
     way = find_way(turn.terrain, (agent.x, agent.y), goal, standing, aside)
     if way is None:
         return None
-    return attrs.evolve(walking, path=way, blocked=0, replans=walking.replans + 1)
+    replans = walking.replans + 1
+    return attrs.evolve(walking, path=way, start=turn.tick, blocked=0, replans=replans)
 
 
 # The step, all together
 
 
-def _walk(turn: Turn, walkers: list[Stepping]) -> None:
-    ready = _with_ways(turn, walkers)
-    x0, y0 = (part * CHUNK_SIZE for part in chunk_coordinates(turn.chunk.id))
-    x1, y1 = x0 + CHUNK_SIZE, y0 + CHUNK_SIZE
-    inside: list[Stepping] = []
-    claims: dict[Spot, Agent] = {}
-    for stepping in ready:
-        agent, walking = stepping
-        dx, dy = STEPS[walking.path[0]]
-        x, y = agent.x + dx, agent.y + dy
-        if x0 <= x < x1 and y0 <= y < y1:
-            inside.append(stepping)
-            rival = claims.setdefault((x, y), agent)
-            if rival is not agent:
-                claims[x, y] = min(
-                    agent, rival, key=lambda one: (turn.draw("step", one.id), one.id)
-                )
-        else:
-            _depart(turn, agent, walking, (x, y))
-    steps = movers(claims, turn.occupants)
-    for agent, walking in inside:
-        spot = steps.get(agent.id)
-        if spot is None:
-            _stay(turn, agent, walking)
+def _walk(turn: Turn, walkers: Iterable[Stepping]) -> None:
+    claims, losers = _claims(turn, walkers)
+    barred = barred_spots(claims, turn.occupants)
+    for spot, (agent, walking) in claims.items():
+        if spot in barred:
+            losers.append((agent, walking))
         else:
             _step(turn, agent, walking, spot)
+    for agent, walking in losers:
+        _stay(turn, agent, walking)
 
 
-def movers(claims: Mapping[Spot, Agent], occupants: Mapping[Spot, AgentId]) -> dict[AgentId, Spot]:
-    """Return who of the claimants may step, and where to."""
-    steps: dict[AgentId, Spot] = {}
-    behind: list[tuple[Spot, Agent]] = []
-    for spot, agent in claims.items():
-        if spot in occupants:
-            behind.append((spot, agent))
-        else:
-            steps[agent.id] = spot
-    if behind:
-        _follow(behind, occupants, steps)
-    return steps
+def _claims(turn: Turn, walkers: Iterable[Stepping]) -> tuple[dict[Spot, Stepping], list[Stepping]]:
+    """Return who has the first right to each wanted cell, and who lost it to another.
 
-
-def _follow(
-    behind: Iterable[tuple[Spot, Agent]],
-    occupants: Mapping[Spot, AgentId],
-    steps: dict[AgentId, Spot],
-) -> None:
-    """Add to ``steps`` those whose cell is left in this tick.
-
-    A cell has one claimant and a claimant one cell, so whoever follows from occupant to occupant
-    ends at one who steps, at one who does not, or where he began: in a ring.
+    Those whose next cell is in another chunk depart.
     """
-    wants = {agent.id: (spot, agent) for spot, agent in behind}
-    while wants:
-        id, (spot, agent) = wants.popitem()
-        chain = {id: spot}
-        while (ahead := occupants[spot]) in wants:
-            here = (agent.x, agent.y)
-            spot, agent = wants.pop(ahead)
-            if spot == here:
-                break  # They want each other's cell.
-            chain[ahead] = spot
+    x0, y0 = (part * CHUNK_SIZE for part in chunk_coordinates(turn.chunk.id))
+    x1, y1, tick = x0 + CHUNK_SIZE, y0 + CHUNK_SIZE, turn.tick
+    claims: dict[Spot, Stepping] = {}
+    losers: list[Stepping] = []
+    for stepping in walkers:
+        agent, walking = stepping
+        dx, dy = STEPS[walking.path[tick - walking.start]]
+        x, y = spot = (agent.x + dx, agent.y + dy)
+        if not (x0 <= x < x1 and y0 <= y < y1):
+            _depart(turn, agent, walking, spot)
+        elif spot in claims:
+            claims[spot], loser = _drawn_first(turn, claims[spot], stepping)
+            losers.append(loser)
         else:
-            if ahead in steps or (ahead == id and len(chain) > 2):
-                steps.update(chain)
+            claims[spot] = stepping
+    return claims, losers
+
+
+def _drawn_first(turn: Turn, one: Stepping, other: Stepping) -> tuple[Stepping, Stepping]:
+    rank = {id: (turn.draw("step", id), id) for id in (one[0].id, other[0].id)}
+    return (one, other) if rank[one[0].id] < rank[other[0].id] else (other, one)
+
+
+def barred_spots(claims: Mapping[Spot, Stepping], occupants: Mapping[Spot, AgentId]) -> set[Spot]:
+    """Return the cells of ``claims`` that are not left by their occupants in this tick.
+
+    A cell has one claimant and a claimant one cell. So whoever goes on from occupant to where that
+    one wants to be comes to a free cell, to somebody who stays, or back to where he began: a ring.
+    """
+    taken = claims.keys() & occupants.keys()
+    barred: set[Spot] = set()
+    wants = {agent.id: spot for spot, (agent, _) in claims.items()} if taken else {}
+    while taken:
+        spot = taken.pop()
+        chain = [spot]
+        while (ahead := wants.get(occupants[spot])) in taken and not _swap(claims[spot][0], ahead):
+            taken.discard(ahead)
+            chain.append(spot := ahead)
+        if ahead is None or ahead in barred or _swap(claims[spot][0], ahead):
+            barred.update(chain)
+    return barred
+
+
+def _swap(agent: Agent, ahead: Spot | None) -> bool:
+    """Whether the one ahead of ``agent`` wants to be where ``agent`` is."""
+    return (agent.x, agent.y) == ahead
 
 
 def _step(turn: Turn, agent: Agent, walking: Walking, spot: Spot) -> None:
     # Most of the world's time is spent here: values are made directly, not evolved.
     x, y = spot
-    turn.events.append(Moved(agent.id, x, y))
-    path = walking.path[1:]
-    doing = Walking(walking.id, walking.x, walking.y, path, 0, 0, walking.replans, walking.refusals)
-    moved = Agent(agent.id, agent.name, agent.session, agent.seq, x, y, doing)
-    turn.agents[agent.id] = moved
-    if not path:
+    id = agent.id
+    if walking.blocked:
+        walking = attrs.evolve(walking, blocked=0)
+    turn.events.append(Moved(id, x, y))
+    moved = Agent(id, agent.name, agent.session, agent.seq, x, y, walking)
+    turn.agents[id] = moved
+    if turn.tick - walking.start + 1 == len(walking.path):
         turn.finish(moved, walking.id)
 
 
 def _stay(turn: Turn, agent: Agent, walking: Walking) -> None:
-    turn.begin(agent, attrs.evolve(walking, blocked=walking.blocked + 1))
+    later = Tick(walking.start + 1)
+    turn.begin(agent, attrs.evolve(walking, start=later, blocked=walking.blocked + 1))
 
 
 def _depart(turn: Turn, agent: Agent, walking: Walking, spot: Spot) -> None:
@@ -199,10 +206,10 @@ def _depart(turn: Turn, agent: Agent, walking: Walking, spot: Spot) -> None:
     fresh = Walking(walking.id, walking.x, walking.y)
     traveller = attrs.evolve(agent, x=spot[0], y=spot[1], doing=fresh)
     turn.effects.append(Departing(transfer, target, traveller))
-    frozen = attrs.evolve(walking, path="", blocked=0)
+    frozen = attrs.evolve(walking, path="", start=Tick(0), blocked=0)
     turn.agents[agent.id] = attrs.evolve(agent, doing=frozen, transfer=transfer)
 
 
-def _next_spot(agent: Agent, walking: Walking) -> Spot:
-    dx, dy = STEPS[walking.path[0]]
+def _next_spot(turn: Turn, agent: Agent, walking: Walking) -> Spot:
+    dx, dy = STEPS[walking.path[turn.tick - walking.start]]
     return agent.x + dx, agent.y + dy
