@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+from uuid import uuid4
 
+import asyncpg
 import pytest
+import trio
 
 from ops.embedded import postgres, valkey
 from ops.embedded.launch import Launch
+from ops.migrate import migrate
 
 START_SECONDS_MAX = 30.0
 
@@ -23,6 +30,24 @@ def postgres_url() -> Iterator[str]:
     """An empty PostgreSQL server; tests make their own databases in it."""
     with a_folder() as folder, running(postgres.prepare(folder)) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def template_url(postgres_url: str) -> str:
+    """A database with our schema and nothing in it, for ``database_url`` to copy."""
+    asyncio.run(_execute(postgres_url, "create database template_tessera"))
+    url = _with_database(postgres_url, "template_tessera")
+    trio.run(partial(migrate, url, seed=7))
+    return url
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template_url: str) -> Iterator[str]:
+    """A fresh, migrated database of seed 7, and one shard."""
+    name = f"test_{uuid4().hex}"
+    asyncio.run(_execute(postgres_url, f"create database {name} template template_tessera"))
+    yield _with_database(postgres_url, name)
+    asyncio.run(_execute(postgres_url, f"drop database {name} with (force)"))
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +75,26 @@ def running(launch: Launch) -> Iterator[str]:
     finally:
         process.send_signal(launch.stop_signal)
         process.wait(10)
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+async def _execute(url: str, statement: str) -> None:
+    """Waits for a server that listens already and does not answer yet."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    connection: asyncpg.Connection[asyncpg.Record] | None = None
+    while connection is None:
+        try:
+            connection = await asyncpg.connect(url)
+        except asyncpg.CannotConnectNowError:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
