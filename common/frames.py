@@ -15,8 +15,9 @@ from common.events import Event
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Tick
 from common.refusals import AckCode, FailReason, ResyncReason
 
-Id = Annotated[CommandId, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
-Base64 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+# ``(?!\n)``: in Python "$" also matches before a last newline.
+Id = Annotated[CommandId, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}(?!\n)$")]
+Base64 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}(?!\n)$")]
 
 
 # Both ways of proving a command, and what they prove it with.

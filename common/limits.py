@@ -160,6 +160,7 @@ RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.
 RESTART_SECONDS_MAX = 10.0  # For a child that can't start, until somebody mends it.
 STEADY_SECONDS = 10.0  # A child that lived this long was well; its death counts as a first one.
 START_SECONDS_MAX = 60.0  # From birth to ready; a cold disk and a long journal take their time.
+START_DEATHS_MAX = 3  # One may be an accident; more of them on the way up are no use to wait for.
 SURVIVORS_SECONDS_MAX = 5.0  # Children of a killed supervisor are gone within one.
 LOG_LINE_BYTES_MAX = 64 * 1024  # Of a child's output; a longer line comes in pieces.
 RELAY_SECONDS_MAX = 0.3  # A dead child's last words; its orphans may hold the pipe for longer.

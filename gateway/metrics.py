@@ -36,3 +36,22 @@ FEEDS = Gauge("tessera_feeds", "Chunks that somebody watches through this gatewa
 FEED_FILLS = Counter(
     "tessera_feed_fills", "Gaps in a chunk's deltas: mended from the stream, or not.", ["outcome"]
 )
+
+AGENTS = Gauge("tessera_agents", "Agents' WebSockets that are open or opening now.")
+AGENT_REFUSALS = Counter(
+    "tessera_agent_refusals", "Agents' WebSockets refused before the upgrade.", ["code"]
+)
+AGENT_FRAMES = Counter("tessera_agent_frames", "Frames from agents.")
+AGENT_CHALLENGES = Counter(
+    "tessera_agent_challenges", "Challenges issued on request, and commands proven.", ["outcome"]
+)
+AGENT_ACKS = Counter("tessera_agent_acks", "Acks sent, by code, or accepted.", ["code"])
+AGENT_REOFFERS = Counter("tessera_agent_reoffers", "Commands offered again: no ack in time.")
+AGENT_CLOSES = Counter(
+    "tessera_agent_closes", "Agents' WebSockets that ended, by close code, or lost.", ["code"]
+)
+OFFERS_TOGETHER = Histogram(
+    "tessera_offers_together",
+    "Offers carried to Redis in one call.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
