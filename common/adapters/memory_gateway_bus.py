@@ -187,9 +187,7 @@ class MemoryGatewayBus:
             active_chunks=sum(beat.chunks for beat in slots),
             agents_online=sum(until_ms > now_ms for until_ms in redis.presence.values()),
             spectators=sum(beat.spectators for beat in gateways),
-            slots=frozenset(
-                slot for slot, (_, until_ms) in redis.leases.items() if until_ms > now_ms
-            ),
+            slots=frozenset(held),
         )
 
     async def ping(self) -> None:

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from trio.abc import Clock
+
+from common.grid import Slot
+from tests.common.adapters.bench import SHORT, SLOT, Bench, wait_ms
+
+
+async def test_a_slot_is_held_by_one(bench: Bench, clock: Clock) -> None:
+    leases = bench.leases()
+
+    assert await leases.acquire(SLOT, "one")
+
+    assert not await leases.acquire(SLOT, "other")
+    assert not await leases.renew(SLOT, "other")
+    assert await leases.acquire(Slot(2), "other")
+
+
+async def test_a_lease_runs_out(bench: Bench, clock: Clock) -> None:
+    leases = bench.leases()
+    await leases.acquire(SLOT, "one")
+
+    await wait_ms(SHORT.lease_ms + 10)
+
+    assert not await leases.renew(SLOT, "one")
+    assert await leases.acquire(SLOT, "other")
+
+
+async def test_a_renewed_lease_lasts_as_long_again(bench: Bench, clock: Clock) -> None:
+    leases = bench.leases()
+    await leases.acquire(SLOT, "one")
+
+    await wait_ms(SHORT.lease_ms * 0.6)
+    assert await leases.renew(SLOT, "one")
+    await wait_ms(SHORT.lease_ms * 0.6)
+
+    assert not await leases.acquire(SLOT, "other")
+
+
+async def test_acquiring_what_one_holds_extends_it(bench: Bench, clock: Clock) -> None:
+    """So that an answer that was lost may be asked for again."""
+    leases = bench.leases()
+    await leases.acquire(SLOT, "one")
+
+    await wait_ms(SHORT.lease_ms * 0.6)
+    assert await leases.acquire(SLOT, "one")
+    await wait_ms(SHORT.lease_ms * 0.6)
+
+    assert not await leases.acquire(SLOT, "other")
+
+
+async def test_a_released_slot_is_free_at_once(bench: Bench, clock: Clock) -> None:
+    leases = bench.leases()
+    await leases.acquire(SLOT, "one")
+
+    await leases.release(SLOT, "one")
+
+    assert await leases.acquire(SLOT, "other")
+
+
+async def test_nobody_releases_what_is_another_s(bench: Bench, clock: Clock) -> None:
+    leases = bench.leases()
+    await leases.acquire(SLOT, "one")
+
+    await leases.release(SLOT, "other")
+
+    assert not await leases.acquire(SLOT, "other")
