@@ -38,6 +38,8 @@ class Spec:
     death_signal: signal.Signals = signal.SIGKILL
     """What it gets when the supervisor is gone: quick first, kind second."""
     port: int | None = None
+    routine: bytes | None = None
+    """What the lines have in them that nobody wants to see."""
     ours: bool = False
 
     @property

@@ -39,7 +39,7 @@ class Keeper:
     child: Born | None = None
     refusal: str | None = None
     """The last line of a life that ended with exit code 2: the operator must mend something."""
-    _last_line: str = ""
+    last_line: str = ""
     _backoff: Backoff = attrs.field(factory=Backoff)
     _stopping: trio.Event = attrs.field(factory=trio.Event)
     _ended: trio.Event = attrs.field(factory=trio.Event)
@@ -54,13 +54,18 @@ class Keeper:
                     break
                 self._backoff = self._backoff.died(trio.current_time() - born_at)
                 pause = self._backoff.delay_seconds
-                self.refusal = self._last_line if code == 2 else None
+                self.refusal = self.last_line if code == 2 else None
                 log.warning(
                     "it ended and is started again", name=self.spec.name, code=code, in_s=pause
                 )
                 with trio.move_on_after(pause):
                     await self._stopping.wait()
         self._ended.set()
+
+    @property
+    def young_deaths(self) -> int:
+        """How often in a row it died soon after its birth."""
+        return self._backoff.deaths
 
     def stop(self) -> None:
         self._stopping.set()
@@ -94,7 +99,9 @@ class Keeper:
     async def _pass_on(self, output: trio.abc.ReceiveStream) -> None:
         async with output:
             async for line in lines(output):
-                self._last_line = line.decode(errors="replace") or self._last_line
+                if self.spec.routine is not None and self.spec.routine in line:
+                    continue
+                self.last_line = line.decode(errors="replace") or self.last_line
                 self.relay(self.spec.name, line)
 
 

@@ -55,6 +55,8 @@ class Plan:
             # repairs itself from its log at the next start, Valkey writes out what it has.
             death_signal=signal.SIGQUIT if launch.role == "postgres" else signal.SIGTERM,
             port=launch.port,
+            # Warnings and worse remain.
+            routine=b" LOG:  " if launch.role == "postgres" else b" * ",
         )
 
     def shard_specs(self, database_url: str, redis_url: str) -> list[Spec]:

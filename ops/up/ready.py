@@ -1,100 +1,28 @@
-"""Wait until what was started can be used, or say why it can't.
+"""Wait until each of our processes can do its work, or say why it can't.
 
-For the servers: one that we started may take its time, one that the operator named is there or
-is not. For our own processes: the run file, then ``/readyz`` on the private port.
-Nobody's password is in a message.
+The run file says where its private port is, and ``/readyz`` there the rest.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-import asyncpg
 import httpx
-import redis
 import trio
-import trio_asyncio
 
-from common.adapters.logs import mask
 from common.errors import Misconfigured, Unavailable
-from common.limits import POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX, START_SECONDS_MAX
+from common.limits import START_DEATHS_MAX, START_SECONDS_MAX
 from ops.up import run_folder
 from ops.up.keeper import Keeper
 
-_ASK_SECONDS = 0.05  # Between two questions to somebody who is starting.
-
-
-async def reach_postgres(url: str, seconds: float) -> str:
-    """Return the server's version. Misconfigured when it can't be used within ``seconds``."""
-    return await _persist(partial(_ask_postgres, url), "PostgreSQL", "DATABASE_URL", url, seconds)
-
-
-async def reach_redis(url: str, seconds: float) -> str:
-    """Return the server's version. Misconfigured when it can't be used within ``seconds``."""
-    return await _persist(partial(_ask_redis, url), "Redis", "REDIS_URL", url, seconds)
-
-
-async def _persist(
-    ask: Callable[[], Awaitable[str]], what: str, setting: str, url: str, seconds: float
-) -> str:
-    deadline = trio.current_time() + seconds
-    while True:
-        try:
-            return await ask()
-        except _Unusable as error:
-            if trio.current_time() >= deadline:
-                raise Misconfigured(
-                    f"{what} at {mask(url)} cannot be used ({mask(str(error))});"
-                    f" start it, or correct {setting}"
-                ) from None
-        await trio.sleep(_ASK_SECONDS)
-
-
-class _Unusable(Exception):
-    """For now; the message is the server's own."""
-
-
-async def _ask_postgres(url: str) -> str:
-    try:
-        async with trio_asyncio.open_loop():
-            version: str = await trio_asyncio.aio_as_trio(_postgres_version)(url)
-            return version
-    except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
-        raise _Unusable(str(e) or type(e).__name__) from None
-
-
-async def _postgres_version(url: str) -> str:
-    async with asyncio.timeout(POSTGRES_SECONDS_MAX):
-        connection = await asyncpg.connect(url)
-        try:
-            return str(await connection.fetchval("show server_version"))
-        finally:
-            await connection.close()
-
-
-async def _ask_redis(url: str) -> str:
-    try:
-        return await trio.to_thread.run_sync(_redis_version, url)
-    except (redis.RedisError, ValueError) as error:
-        raise _Unusable(str(error) or type(error).__name__) from None
-
-
-def _redis_version(url: str) -> str:
-    patience = REDIS_SECONDS_MAX
-    with redis.Redis.from_url(
-        url, socket_timeout=patience, socket_connect_timeout=patience
-    ) as client:
-        about = client.info("server")
-        return str(about.get("valkey_version") or about["redis_version"])
+_ASK_SECONDS = 0.05  # Between two questions to a process that is starting.
 
 
 async def all_ready(keepers: Sequence[Keeper]) -> None:
     """Return when each says that it is ready.
 
     Misconfigured when one ended because the operator must mend something; Unavailable when one
-    is not ready after START_SECONDS_MAX.
+    keeps dying, or is not ready after START_SECONDS_MAX.
     """
     async with (
         httpx.AsyncClient(timeout=5, trust_env=False) as client,
@@ -110,6 +38,10 @@ async def _one_ready(keeper: Keeper, client: httpx.AsyncClient) -> None:
         while True:
             if keeper.refusal is not None:
                 raise Misconfigured(f"{keeper.spec.name}: {keeper.refusal}")
+            if keeper.young_deaths >= START_DEATHS_MAX:
+                raise Unavailable(
+                    f"{keeper.spec.name} can't start; it wrote last: {keeper.last_line}"
+                )
             running = run_folder.read(keeper.folder, keeper.spec.role, keeper.spec.n)
             if running is not None and running.metrics_port is not None:
                 answer = await _ask_ready(client, running.metrics_port)

@@ -135,16 +135,20 @@ class _World:
     async def _lay_out(self, servers: _Servers) -> None:
         """Reach both servers, and bring the database to what this version expects."""
         from ops.migrate import migrate, set_shard_count
-        from ops.up.ready import reach_postgres, reach_redis
+        from ops.reach import reach_redis
 
         ours = {launch.role for launch in servers.launches}
-        async with self.screen.step("Reaching the servers"), trio.open_nursery() as nursery:
-            nursery.start_soon(reach_postgres, servers.database_url, _patience("postgres", ours))
-            nursery.start_soon(reach_redis, servers.redis_url, _patience("redis", ours))
-        async with self.screen.step("Migrating the database"):
-            for name in await migrate(servers.database_url):
+
+        async def lay_out_database() -> None:
+            for name in await migrate(
+                servers.database_url, patience_seconds=_patience("postgres", ours)
+            ):
                 log.info("migrated", migration=name)
             await set_shard_count(servers.database_url, self.plan.shards)
+
+        async with self.screen.step("Reaching the servers"), trio.open_nursery() as nursery:
+            nursery.start_soon(lay_out_database)
+            nursery.start_soon(reach_redis, servers.redis_url, _patience("redis", ours))
 
     async def _run_processes(self, servers: _Servers) -> None:
         from ops.up.ready import all_ready

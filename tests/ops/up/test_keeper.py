@@ -64,6 +64,14 @@ async def test_what_a_child_says_on_either_stream_is_passed_on(tmp_path: Path) -
     assert heard.lines == ["shell-0: out", "shell-0: err", "shell-0: rest"]
 
 
+async def test_routine_lines_are_not_passed_on(tmp_path: Path) -> None:
+    heard = Heard()
+    spec = attrs.evolve(a_shell("echo LOG hello; echo born; exec sleep 60"), routine=b"LOG")
+    async with keeping(spec, tmp_path, heard):
+        await heard.until(said("born"))
+    assert heard.lines == ["shell-0: born"]
+
+
 async def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path) -> None:
     heard = Heard()
     async with keeping(a_shell("sleep 60 & echo $!; wait"), tmp_path, heard):

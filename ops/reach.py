@@ -1,0 +1,86 @@
+"""Ask PostgreSQL and Redis whether they can be used, and for their versions.
+
+For the supervisor and the doctor; the processes of the world have their adapters. Nobody's
+password is in a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import asyncpg
+import redis
+import trio
+import trio_asyncio
+
+from common.adapters.logs import mask
+from common.errors import Misconfigured
+from common.limits import POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
+
+_ASK_SECONDS = 0.05  # Between two questions to a server that is starting.
+
+
+async def reach_postgres(url: str, seconds: float) -> str:
+    """Return the server's version. Misconfigured when it can't be used within ``seconds``."""
+    return await _persist(partial(_ask_postgres, url), "PostgreSQL", "DATABASE_URL", url, seconds)
+
+
+async def reach_redis(url: str, seconds: float) -> str:
+    """Return the server's version. Misconfigured when it can't be used within ``seconds``."""
+    return await _persist(partial(_ask_redis, url), "Redis", "REDIS_URL", url, seconds)
+
+
+async def _persist(
+    ask: Callable[[], Awaitable[str]], what: str, setting: str, url: str, seconds: float
+) -> str:
+    deadline = trio.current_time() + seconds
+    while True:
+        try:
+            return await ask()
+        except _Unusable as error:
+            if trio.current_time() >= deadline:
+                raise Misconfigured(
+                    f"{what} at {mask(url)} cannot be used ({mask(str(error))});"
+                    f" start it, or correct {setting}"
+                ) from None
+        await trio.sleep(_ASK_SECONDS)
+
+
+class _Unusable(Exception):
+    """For now; the message is the server's own."""
+
+
+async def _ask_postgres(url: str) -> str:
+    try:
+        async with trio_asyncio.open_loop():
+            version: str = await trio_asyncio.aio_as_trio(_postgres_version)(url)
+            return version
+    except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+        raise _Unusable(str(e) or type(e).__name__) from None
+
+
+async def _postgres_version(url: str) -> str:
+    async with asyncio.timeout(POSTGRES_SECONDS_MAX):
+        connection = await asyncpg.connect(url)
+        try:
+            return str(await connection.fetchval("show server_version"))
+        finally:
+            await connection.close()
+
+
+async def _ask_redis(url: str) -> str:
+    try:
+        return await trio.to_thread.run_sync(_redis_version, url)
+    except (redis.RedisError, ValueError) as error:
+        raise _Unusable(str(error) or type(error).__name__) from None
+
+
+def _redis_version(url: str) -> str:
+    patience = REDIS_SECONDS_MAX
+    with redis.Redis.from_url(
+        url, socket_timeout=patience, socket_connect_timeout=patience
+    ) as client:
+        about = client.info("server")
+        return str(about.get("valkey_version") or about["redis_version"])
