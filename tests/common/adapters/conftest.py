@@ -1,5 +1,8 @@
-"""A bench of each kind for the contract tests. They take ``clock`` too, so that pytest-trio sees it:
-a mock clock for the memory, none (the real time) for the server."""
+"""A bench of each kind for the contract tests.
+
+They name ``clock`` too, so that pytest-trio sees it: a mock clock for the memory, none (the real
+time) for the server.
+"""
 
 from __future__ import annotations
 
