@@ -125,7 +125,7 @@ def _catch_up(state: Following, items: Iterable[FeedDelta], tell: tuple[Telling,
     told: list[Telling] = list(tell)
     waiting: list[FeedDelta] = []
     for item in items:
-        frame = _frame(item)
+        frame = frame_of(item)
         if waiting:
             waiting.append(item)
         elif is_next(replica, frame):
@@ -142,7 +142,7 @@ def _catch_up(state: Following, items: Iterable[FeedDelta], tell: tuple[Telling,
     return Step(caught_up, tuple(told))
 
 
-def _frame(item: FeedDelta) -> ChunkDelta:
+def frame_of(item: FeedDelta) -> ChunkDelta:
     return ChunkDelta(item.delta.chunk, item.delta.tick, item.delta.prev_tick, list(item.events))
 
 

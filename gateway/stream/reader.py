@@ -65,6 +65,11 @@ class Reader:
         self.ending = self.ending or ending
         self._woken.set()
 
+    def give_up(self) -> None:
+        """End at once, also in the middle of a write: the client takes nothing, or too little."""
+        self.end(Ending.TOO_SLOW)
+        self._send_away()
+
     async def wait(self) -> None:
         """Return once something is queued, or has to be done."""
         if not (self._queue or self.is_slow or self.ending):
@@ -82,5 +87,4 @@ class Reader:
         self.is_slow = True
         self._overflows = self._overflows.again(trio.current_time())
         if self._overflows.are_too_many:
-            self.end(Ending.TOO_SLOW)
-            self._send_away()
+            self.give_up()

@@ -183,7 +183,8 @@ async def _bounded(write: Awaitable[None], reader: Reader) -> None:
     with trio.move_on_after(SEND_SECONDS_MAX) as scope:
         await write
     if scope.cancelled_caught:
-        reader.end(Ending.TOO_SLOW)
+        reader.give_up()
+        await trio.lowlevel.checkpoint_if_cancelled()
 
 
 async def _until_gone(receive: ASGIReceiveCallable, stream: trio.CancelScope) -> None:

@@ -1,0 +1,121 @@
+"""The gateway as one ASGI app: what arrives goes to the endpoint that its path names.
+
+It serves nothing itself but the 404 of a WebSocket that leads nowhere, and writes one line of
+access log a request, without query strings: those may hold tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import attrs
+import structlog
+import trio
+from hypercorn.typing import (
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    HTTPScope,
+    Scope,
+    WebsocketScope,
+)
+
+from common.settings import Network
+from gateway.address import client_address
+from gateway.connection import harden
+from gateway.http.problems import Problem
+from gateway.http.tracing import trace_id_of
+from gateway.refuse import refuse
+
+_log = structlog.get_logger(__name__)
+
+HTTPEndpoint = Callable[[HTTPScope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+WebsocketEndpoint = Callable[
+    [WebsocketScope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]
+]
+
+# Asked every second or so by whoever watches the process: they would drown everything else.
+_QUIET = frozenset({"/healthz", "/readyz"})
+
+
+@attrs.frozen(eq=False)
+class Gateway:
+    """``calls`` answers every HTTP request but the event stream's; ``agent`` may be slow to end."""
+
+    calls: ASGIFramework
+    agent: WebsocketEndpoint
+    spectate: HTTPEndpoint
+    spectate_ws: WebsocketEndpoint
+    trusted_proxies: Sequence[Network] = ()
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        if scope["type"] == "lifespan":
+            await self.calls(scope, receive, send)
+            return
+        answer = _Answer(send)
+        began = trio.current_time()
+        try:
+            if scope["type"] == "websocket":
+                harden(scope, send)
+                await self._websocket(scope)(scope, receive, answer.send)
+            elif scope["path"] == "/v1/spectate":
+                await self.spectate(scope, receive, answer.send)
+            else:
+                await self.calls(scope, receive, answer.send)
+        finally:
+            self._note(scope, answer, trio.current_time() - began)
+
+    def _websocket(self, scope: WebsocketScope) -> WebsocketEndpoint:
+        match scope["path"]:
+            case "/v1/agent":
+                return self.agent
+            case "/v1/spectate/ws":
+                return self.spectate_ws
+            case _:
+                return _nowhere
+
+    def _note(self, scope: HTTPScope | WebsocketScope, answer: _Answer, seconds: float) -> None:
+        if scope["path"] in _QUIET:
+            return
+        _log.info(
+            "request",
+            method=scope["method"] if scope["type"] == "http" else "WEBSOCKET",
+            path=scope["path"],
+            status=answer.status,
+            seconds=round(seconds, 4),
+            address=client_address(scope, self.trusted_proxies),
+            trace_id=answer.trace_id,
+        )
+
+
+@attrs.define
+class _Answer:
+    """Passes on what an endpoint sends, and remembers how it answered."""
+
+    _send: ASGISendCallable
+    status: int | None = None
+    """None: the client went before there was an answer."""
+    trace_id: str | None = None
+
+    async def send(self, event: ASGISendEvent) -> None:
+        if event["type"] in ("http.response.body", "websocket.send"):
+            pass  # By far the most, and they say nothing new.
+        elif event["type"] in ("http.response.start", "websocket.http.response.start"):
+            self.status = event["status"]
+            traces = [value for name, value in event["headers"] if name.lower() == b"x-trace-id"]
+            self.trace_id = traces[0].decode() if traces else None
+        elif event["type"] == "websocket.accept":
+            self.status = 101
+        await self._send(event)
+
+
+async def _nowhere(
+    scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+) -> None:
+    problem = Problem("not_found", "There is no WebSocket at this address.")
+    traceparents = [value for name, value in scope["headers"] if name == b"traceparent"]
+    trace_id = trace_id_of(traceparents[0].decode("latin-1") if traceparents else "")
+    await refuse(scope, receive, send, problem, trace_id)

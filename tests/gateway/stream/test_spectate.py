@@ -1,0 +1,470 @@
+"""The endpoints through an in-memory ASGI harness, over feeds with a scripted shard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from common.limits import HEARTBEAT_SECONDS, SEND_SECONDS_MAX, SPECTATOR_QUEUE_MAX
+from common.settings import Settings
+from gateway.stream.spectate import Spectators
+from tests.gateway.stream.scripted import HERE, THERE, Scene, a_scene, arrival, soon, step
+
+
+@attrs.define
+class Event:
+    event: str
+    data: dict[str, Any]
+    id: str | None = None
+
+    @property
+    def short(self) -> str:
+        return " ".join(
+            [self.event.removeprefix("chunk_")]
+            + [str(self.data[key]) for key in ("reason", "chunk", "tick") if key in self.data]
+        )
+
+
+@attrs.define(eq=False)
+class Client:
+    """The other end of one ASGI conversation; ``reads`` is cleared by who stops reading."""
+
+    sent: list[dict[str, Any]] = attrs.field(factory=list)
+    reads: trio.Event = attrs.field(factory=trio.Event)
+    says: trio.MemorySendChannel[dict[str, Any]] = attrs.field(init=False)
+    _said: trio.MemoryReceiveChannel[dict[str, Any]] = attrs.field(init=False)
+    done: trio.Event = attrs.field(factory=trio.Event)
+    read: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.says, self._said = trio.open_memory_channel(10)
+        self.reads.set()
+
+    async def receive(self) -> Any:
+        return await self._said.receive()
+
+    async def send(self, message: Any) -> None:
+        await self.reads.wait()
+        await trio.lowlevel.checkpoint()
+        self.sent.append(message)
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.sent[0]["headers"]}
+
+    @property
+    def text(self) -> str:
+        return b"".join(message.get("body", b"") for message in self.sent[1:]).decode()
+
+    @property
+    def events(self) -> list[Event]:
+        if self.sent[0]["type"] == "websocket.accept":
+            frames = [json.loads(m["text"]) for m in self.sent if m["type"] == "websocket.send"]
+            return [Event(f["event"], f["data"], f.get("id")) for f in frames]
+        return [event for block in self.text.split("\n\n") if (event := _parse(block))]
+
+    @property
+    def shorts(self) -> list[str]:
+        return [event.short for event in self.events]
+
+    def new(self) -> list[str]:
+        """What came since last asked."""
+        events, self.read = self.shorts[self.read :], len(self.events)
+        return events
+
+
+def _parse(block: str) -> Event | None:
+    fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+    if "event" not in fields:
+        return None
+    assert fields["event"] == json.loads(fields["data"])["type"]
+    return Event(fields["event"], json.loads(fields["data"]), fields.get("id"))
+
+
+@attrs.frozen
+class Stage:
+    scene: Scene
+    spectators: Spectators
+    nursery: trio.Nursery
+    stop: trio.Event
+
+    def watch(self, query: str = "chunks=0:0", **scope: Any) -> Client:
+        return self._open(self.spectators.events, query, type="http", **{"method": "GET", **scope})
+
+    def watch_ws(self, query: str = "chunks=0:0", **scope: Any) -> Client:
+        client = self._open(self.spectators.frames, query, type="websocket", **scope)
+        client.says.send_nowait({"type": "websocket.connect"})
+        return client
+
+    def _open(self, endpoint: Any, query: str, **scope: Any) -> Client:
+        client = Client()
+        whole = {"headers": [], "query_string": query.encode(), "client": ("192.0.2.1", 1), **scope}
+
+        async def run() -> None:
+            await endpoint(whole, client.receive, client.send)
+            client.done.set()
+
+        self.nursery.start_soon(run)
+        return client
+
+
+@asynccontextmanager
+async def a_stage(settings: Settings | None = None) -> AsyncIterator[Stage]:
+    stop = trio.Event()
+    async with a_scene() as scene, trio.open_nursery() as nursery:
+        spectators = Spectators(scene.feeds, scene.bus, settings or Settings(), stop)
+        nursery.start_soon(spectators.run)
+        yield Stage(scene, spectators, nursery, stop)
+        nursery.cancel_scope.cancel()
+
+
+def last_id(client: Client) -> str:
+    (*_, id) = (event.id for event in client.events if event.id)
+    return id
+
+
+async def test_a_stream_begins_as_the_protocol_says() -> None:
+    async with a_stage() as stage:
+        client = stage.watch("chunks=1:0,0:0")
+        await soon()
+        await stage.scene.shard.say(3, arrival())
+        await soon()
+        assert client.status == 200
+        assert client.headers == {
+            "content-type": "text/event-stream",
+            "cache-control": "no-store",
+            "x-accel-buffering": "no",
+            "access-control-allow-origin": "*",
+        }
+        assert client.text.startswith("retry: 1000\n\n")
+        assert client.shorts == ["session_ready", "static 1:0 0", "static 0:0 0", "delta 0:0 3"]
+        ready = client.events[0].data
+        assert ready["chunks"] == ["1:0", "0:0"]
+        assert (ready["protocol"], ready["tick_hz"], ready["resumed"]) == (1, 5, False)
+
+
+async def test_each_id_names_what_was_sent_and_no_more() -> None:
+    async with a_stage() as stage:
+        client = stage.watch("chunks=1:0,0:0")
+        await soon()
+        await stage.scene.shard.say(3, arrival())
+        await soon()
+        ids = [event.id for event in client.events]
+        assert ids == [None, "1.0.1~0~1~0", "1.0.1~0~1~0.0~0~1~0", "1.0.1~0~1~0.0~0~1~3"]
+
+
+async def test_a_websocket_carries_the_same_stream() -> None:
+    async with a_stage() as stage:
+        events, frames = stage.watch("chunks=1:0,0:0"), stage.watch_ws("chunks=1:0,0:0")
+        await soon()
+        await stage.scene.shard.say(3, arrival())
+        await soon()
+        assert frames.events == events.events
+        assert frames.sent[0]["type"] == "websocket.accept"
+
+
+@pytest.mark.parametrize("message", [{"text": "hello", "bytes": None}, {"bytes": b"\x00"}])
+async def test_a_client_that_speaks_is_closed_with_1008(message: dict[str, Any]) -> None:
+    async with a_stage() as stage:
+        client, other = stage.watch_ws(), stage.watch_ws()
+        await soon()
+        client.says.send_nowait({"type": "websocket.receive", **message})
+        await client.done.wait()
+        assert client.sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "read_only"}
+        await stage.scene.shard.say(1, arrival())
+        await soon()
+        assert other.shorts[-1] == "delta 0:0 1"
+        assert stage.spectators.count == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
+async def test_other_methods_are_405(method: str) -> None:
+    async with a_stage() as stage:
+        client = stage.watch(method=method)
+        await client.done.wait()
+        assert client.status == 405
+        assert client.headers["allow"] == "GET"
+        assert json.loads(client.text)["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "headers", [[(b"content-length", b"2")], [(b"transfer-encoding", b"chunked")]]
+)
+async def test_a_body_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
+    async with a_stage() as stage:
+        client = stage.watch(headers=headers)
+        await client.done.wait()
+        assert client.status == 422
+        assert json.loads(client.text)["errors"][0]["path"] == "$"
+
+
+async def test_a_bad_view_is_refused_by_both_with_reasons() -> None:
+    async with a_stage() as stage:
+        for client in (stage.watch("chunks=0:0,x"), stage.watch_ws("chunks=0:0,x")):
+            await client.done.wait()
+            assert client.status == 422
+            assert client.headers["content-type"] == "application/problem+json"
+            problem = json.loads(client.text)
+            assert problem["code"] == "validation_failed"
+            assert [error["path"] for error in problem["errors"]] == ["chunks[1]"]
+            assert problem["trace_id"] == client.headers["x-trace-id"]
+
+
+async def test_an_address_has_so_many_streams_and_the_gateway_too() -> None:
+    settings = Settings(spectators_per_address=2, spectators_max=3)
+    async with a_stage(settings) as stage:
+        first, _ = stage.watch(), stage.watch_ws()
+        await soon()
+        third = stage.watch()
+        await third.done.wait()
+        assert third.status == 429
+        assert json.loads(third.text)["code"] == "rate_limited"
+        assert int(third.headers["retry-after"]) >= 1
+        stage.watch(client=("192.0.2.2", 1))
+        await soon()
+        fourth = stage.watch_ws(client=("192.0.2.3", 1))
+        await fourth.done.wait()
+        assert fourth.status == 503
+        assert int(fourth.headers["retry-after"]) >= 1
+        first.says.send_nowait({"type": "http.disconnect"})
+        await first.done.wait()
+        again = stage.watch()
+        await soon()
+        assert again.status == 200
+
+
+async def test_a_client_that_goes_leaves_nothing_behind(autojump_clock: MockClock) -> None:
+    async with a_stage() as stage:
+        clients = [stage.watch("chunks=0:0,1:0"), stage.watch_ws("chunks=0:0,1:0")]
+        await soon()
+        assert stage.spectators.count == 2
+        clients[0].says.send_nowait({"type": "http.disconnect"})
+        clients[1].says.send_nowait({"type": "websocket.disconnect", "code": 1006})
+        for client in clients:
+            await client.done.wait()
+        assert stage.spectators.count == 0
+        await trio.sleep(30)
+        assert len(stage.scene.feeds) == 0
+
+
+async def test_a_comment_comes_at_least_every_15_seconds(autojump_clock: MockClock) -> None:
+    async with a_stage() as stage:
+        client = stage.watch()
+        for _ in range(6):
+            await trio.sleep(15)
+            bodies = [message["body"] for message in client.sent[1:]]
+            assert b":\n\n" in bodies
+            client.sent[1:] = []
+
+
+async def test_a_busy_stream_has_comments_too(autojump_clock: MockClock) -> None:
+    async with a_stage() as stage:
+        client = stage.watch()
+        for tick in range(1, 100):
+            await stage.scene.shard.say(tick)
+            await trio.sleep(0.2)
+        assert client.text.count("\n:\n") == int(20 / HEARTBEAT_SECONDS) - 1
+
+
+async def test_a_chunk_whose_shard_is_down_does_not_hold_up_the_others(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stage() as stage:
+        stage.scene.shard.is_up = False
+        client = stage.watch("chunks=1:0,0:0")
+        await soon()
+        await stage.scene.shard.show(HERE)
+        await trio.sleep(0.1)
+        assert client.new() == ["session_ready"], "it waits a moment for its turn"
+        await trio.sleep(2)
+        assert client.new() == ["static 0:0 0"]
+        await stage.scene.shard.show(THERE)
+        await soon()
+        assert client.new() == ["static 1:0 0"]
+
+
+async def test_a_gap_that_nothing_fills_is_announced() -> None:
+    async with a_stage() as stage:
+        client = stage.watch()
+        await soon()
+        await stage.scene.shard.say_unheard(2, arrival())
+        stage.scene.redis.deltas.clear()
+        await stage.scene.shard.say(5, step())
+        await soon()
+        assert client.shorts == [
+            "session_ready", "static 0:0 0", "resync out_of_range 0:0", "static 0:0 5"
+        ]  # fmt: skip
+        assert client.events[2].id is None
+        assert client.events[3].id == "1.5.0~0~1~0"
+
+
+async def test_who_comes_back_gets_what_was_missed_chunk_by_chunk() -> None:
+    async with a_stage() as stage:
+        client = stage.watch("chunks=0:0,1:0")
+        await soon()
+        await stage.scene.shard.say(1, arrival())
+        await soon()
+        client.says.send_nowait({"type": "http.disconnect"})
+        await client.done.wait()
+        await stage.scene.shard.say(4, arrival("bob"), chunk=THERE)
+        await stage.scene.shard.say(5, step())
+        await stage.scene.shard.say(7, step(x=0))
+        await soon()
+        header = (b"last-event-id", last_id(client).encode())
+        again = stage.watch("chunks=0:0,1:0", headers=[header])
+        on_ws = stage.watch_ws(f"chunks=0:0,1:0&last_event_id={last_id(client)}")
+        await soon()
+        await stage.scene.shard.say(9, step(x=1))
+        await soon()
+        for back in (again, on_ws):
+            assert back.shorts == [
+                "session_ready", "delta 0:0 5", "delta 0:0 7", "delta 1:0 4", "delta 0:0 9"
+            ]  # fmt: skip
+            assert back.events[0].data["resumed"] is True
+            assert last_id(back) == "1.4.0~0~1~5.1~0~1~0"
+
+
+async def test_an_id_of_the_middle_of_the_first_statics_is_enough() -> None:
+    async with a_stage() as stage:
+        client = stage.watch("chunks=0:0,1:0")
+        await soon()
+        middle = client.events[1].id
+        assert middle is not None
+        again = stage.watch("chunks=0:0,1:0", headers=[(b"last-event-id", middle.encode())])
+        await soon()
+        assert again.shorts == ["session_ready", "static 1:0 0"]
+
+
+async def test_an_id_goes_on_with_another_list_of_chunks() -> None:
+    async with a_stage() as stage:
+        client = stage.watch("chunks=0:0")
+        await soon()
+        again = stage.watch(f"chunks=1:0,0:0&last_event_id={last_id(client)}")
+        await soon()
+        await stage.scene.shard.say(1, arrival())
+        await soon()
+        assert again.shorts == ["session_ready", "static 1:0 0", "delta 0:0 1"]
+
+
+async def test_what_is_no_longer_kept_is_out_of_range() -> None:
+    async with a_stage() as stage:
+        client = stage.watch("chunks=0:0,1:0")
+        await soon()
+        await stage.scene.shard.say(1, arrival())
+        await stage.scene.shard.say(2, step())
+        await soon()
+        stage.scene.redis.deltas.clear()
+        (_, _, early, *_) = [event.id for event in client.events]
+        again = stage.watch(f"chunks=0:0,1:0&last_event_id={early}")
+        await soon()
+        assert again.shorts == ["session_ready", "resync out_of_range 0:0", "static 0:0 2"]
+
+
+async def test_an_id_that_is_not_ours_is_out_of_range_for_all_chunks() -> None:
+    async with a_stage() as stage:
+        client = stage.watch("chunks=0:0,1:0", headers=[(b"last-event-id", b"evt-17")])
+        await soon()
+        assert client.shorts == [
+            "session_ready", "resync out_of_range 0:0", "static 0:0 0",
+            "resync out_of_range 1:0", "static 1:0 0",
+        ]  # fmt: skip
+
+
+async def test_a_slow_reader_is_resynced_and_nobody_else_notices(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stage() as stage:
+        slow, other = stage.watch("chunks=0:0,1:0"), stage.watch("chunks=0:0,1:0")
+        await soon()
+        slow.new()
+        slow.reads = trio.Event()
+        for tick in range(1, SPECTATOR_QUEUE_MAX + 50):
+            await stage.scene.shard.say(tick)
+            await soon()
+        assert other.shorts[-1] == f"delta 0:0 {SPECTATOR_QUEUE_MAX + 49}"
+        slow.reads.set()
+        await soon()
+        last = SPECTATOR_QUEUE_MAX + 49
+        assert slow.new() == [
+            "delta 0:0 1", "resync slow", f"static 0:0 {last}", "static 1:0 0"
+        ]  # fmt: skip
+        await stage.scene.shard.say(last + 1)
+        await soon()
+        assert slow.new() == [f"delta 0:0 {last + 1}"]
+
+
+async def test_the_third_time_within_a_minute_it_is_sent_away(autojump_clock: MockClock) -> None:
+    async with a_stage() as stage:
+        slow, frames = stage.watch(), stage.watch_ws()
+        await soon()
+        tick = 0
+        for times in range(3):
+            for client in (slow, frames):
+                client.reads = trio.Event()
+            for _ in range(SPECTATOR_QUEUE_MAX + 2):
+                tick += 1
+                await stage.scene.shard.say(tick)
+                await soon()
+            assert slow.done.is_set() is False
+            for client in (slow, frames):
+                client.reads.set()
+            await soon()
+            assert slow.shorts.count("resync slow") == min(times + 1, 2)
+        assert slow.done.is_set()
+        assert slow.sent[-1]["more_body"] is False
+        assert frames.done.is_set()
+        assert frames.sent[-1]["code"] == 4008
+
+
+async def test_a_write_that_is_stuck_ends_the_stream(autojump_clock: MockClock) -> None:
+    async with a_stage() as stage:
+        client = stage.watch()
+        await soon()
+        client.reads = trio.Event()
+        await stage.scene.shard.say(1)
+        await trio.sleep(SEND_SECONDS_MAX - 1)
+        assert not client.done.is_set()
+        await trio.sleep(3)
+        assert client.done.is_set()
+        assert stage.spectators.count == 0
+
+
+async def test_streams_end_at_once_when_the_gateway_stops() -> None:
+    async with a_stage() as stage:
+        events, frames = stage.watch(), stage.watch_ws()
+        await soon()
+        stage.stop.set()
+        await events.done.wait()
+        await frames.done.wait()
+        assert events.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+        assert (frames.sent[-1]["type"], frames.sent[-1]["code"]) == ("websocket.close", 1012)
+        late = stage.watch()
+        await late.done.wait()
+        assert late.status == 503
+
+
+async def test_a_busy_start_has_no_delta_before_its_static_and_none_twice() -> None:
+    async with a_stage() as stage:
+        for tick in range(1, 40):
+            await stage.scene.shard.say(tick)
+            if tick % 10 == 0:
+                stage.watch()
+        client = stage.watch()
+        for tick in range(40, 60):
+            await stage.scene.shard.say(tick)
+        await soon()
+        first, *deltas = client.shorts[1:]
+        assert first.startswith("static 0:0 ")
+        begin = int(first.split()[-1])
+        assert deltas == [f"delta 0:0 {tick}" for tick in range(begin + 1, 60)]
