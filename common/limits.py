@@ -165,3 +165,4 @@ SURVIVORS_SECONDS_MAX = 5.0  # Children of a killed supervisor are gone within o
 LOG_LINE_BYTES_MAX = 64 * 1024  # Of a child's output; a longer line comes in pieces.
 RELAY_SECONDS_MAX = 0.3  # A dead child's last words; its orphans may hold the pipe for longer.
 REACH_SECONDS_MAX = 5.0  # For a server that the operator named: started together with us, at worst.
+DISK_BYTES_MIN = 2**30  # A new PostgreSQL and its log want half of that; the rest is for living.

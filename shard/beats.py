@@ -1,0 +1,55 @@
+"""Once a second: how this slot is doing, for Redis and for the metrics."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import attrs
+import trio
+
+from common.bus import SlotBeat
+from common.errors import Trouble
+from common.limits import BEAT_SECONDS, REDIS_SECONDS_MAX
+from shard import metrics
+from shard.chunks import Chunks
+from shard.inbox import Inbox
+from shard.lateness import Lateness
+from shard.outbox import Outbox
+from shard.patience import bounded
+from shard.ports import Bus
+from shard.routes import Routes
+
+
+@attrs.define(eq=False)
+class Beats:
+    _bus: Bus
+    _routes: Routes
+    _holder: str
+    _chunks: Chunks
+    _lateness: Lateness
+    _inbox: Inbox
+    _outbox: Outbox
+    _records: Outbox
+
+    async def run(self) -> None:
+        while True:
+            beat = self._beat()
+            with suppress(Trouble):  # The next one says the same; others say that Redis is away.
+                await bounded(
+                    REDIS_SECONDS_MAX,
+                    lambda: self._bus.beat(self._routes.slot, beat),  # noqa: B023 - awaited here
+                )
+            await trio.sleep(BEAT_SECONDS)
+
+    def _beat(self) -> SlotBeat:
+        agents = sum(len(live.state.agents) for live in self._chunks)
+        inhabited = sum(1 for live in self._chunks if live.state.agents or not live.is_resting)
+        metrics.AGENTS.set(agents)
+        metrics.CHUNKS.set(len(self._chunks))
+        metrics.CHUNKS_AWAKE.set(sum(1 for live in self._chunks if not live.is_resting))
+        metrics.CHUNKS_PENDING.set(len(self._chunks.pending))
+        metrics.QUEUE.labels("inbox").set(len(self._inbox))
+        metrics.QUEUE.labels("held").set(self._inbox.held)
+        metrics.QUEUE.labels("outbox").set(len(self._outbox))
+        metrics.QUEUE.labels("records").set(len(self._records))
+        return SlotBeat(self._holder, inhabited, agents, self._lateness.take_p99_ms())

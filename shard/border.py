@@ -1,0 +1,126 @@
+"""Departures that are not settled yet: asked again, and called off when nobody answers.
+
+It decides nothing about chunks: every outcome becomes a message to our own intake, where it is
+journaled like any other input. Whoever writes to the transfer first has decided, so calling
+off is safe whatever the target does at the same time.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from common.envelopes import CrossingAnswered
+from common.errors import Trouble
+from common.grid import AgentId, ChunkId, TransferId
+from common.limits import ASK_AGAIN_SECONDS, CROSSING_SECONDS, POSTGRES_SECONDS_MAX
+from shard.chunks import Chunks
+from shard.emission import Ask, Emission
+from shard.inbox import Inbox
+from shard.outbox import Outbox
+from shard.patience import bounded
+from shard.ports import Journal
+from shard.routes import Routes
+
+
+@attrs.define(eq=False)
+class _Departure:
+    transfer: TransferId
+    agent: AgentId
+    chunk: ChunkId
+    target: ChunkId | None
+    """None when we only know from a snapshot that it waits: then there is nothing to ask."""
+    ask: Ask | None
+    since: float
+    next: float
+
+
+@attrs.define(eq=False)
+class Border:
+    _inbox: Inbox
+    _outbox: Outbox
+    _routes: Routes
+    _journal: Journal
+    _departures: dict[TransferId, _Departure] = attrs.field(factory=dict, init=False)
+
+    def depart(self, agent: AgentId, ask: Ask) -> None:
+        """``agent`` asks at the border; ``ask`` is on its way already."""
+        message = ask.message
+        assert not isinstance(message, CrossingAnswered), "a departure is a question"
+        now = trio.current_time()
+        self._departures[message.transfer] = _Departure(
+            message.transfer, agent, ask.chunk, message.chunk, ask, now, now + ASK_AGAIN_SECONDS
+        )
+
+    def found(self, transfer: TransferId, agent: AgentId, chunk: ChunkId) -> None:
+        """``agent`` stood frozen in a chunk that we took: learn what became of it, or call it off.
+
+        Its question may have been asked or not: the answer, if one comes, changes nothing then.
+        """
+        now = trio.current_time()
+        self._departures[transfer] = _Departure(
+            transfer, agent, chunk, None, None, now - CROSSING_SECONDS, now
+        )
+
+    def send(self, ask: Ask, chunks: Chunks) -> None:
+        """Send ``ask`` to the shard that it is for; in memory when that is this one."""
+        origin = chunks.peek(ask.chunk)
+        if origin is None or origin.epoch != ask.epoch:
+            return  # It was not ours any more. Whoever has it now asks or answers by itself.
+        slot = self._routes.slot_of(ask.message.chunk)
+        if slot == self._routes.slot:
+            self._inbox.tell(ask.message)
+        else:
+            self._outbox.put(Emission(forwards=((slot, ask.message),)))
+
+    async def run(self, chunks: Chunks) -> None:
+        """See to what is overdue, until cancelled."""
+        while True:
+            await trio.sleep(ASK_AGAIN_SECONDS / 4)
+            now = trio.current_time()
+            for departure in tuple(self._departures.values()):
+                if not _is_open(departure, chunks):
+                    del self._departures[departure.transfer]
+                elif departure.next <= now:
+                    departure.next = now + ASK_AGAIN_SECONDS
+                    await self._see_to(departure)
+
+    async def _see_to(self, departure: _Departure) -> None:
+        overdue = trio.current_time() - departure.since >= CROSSING_SECONDS
+        answer = await self._learn(departure) if overdue else None
+        if answer is not None:
+            self._inbox.tell(answer)
+        elif departure.ask is not None:
+            self._outbox.put(Emission(asks=(departure.ask,)))
+
+    async def _learn(self, departure: _Departure) -> CrossingAnswered | None:
+        """Call it off; return how it ended, or None when that is not known yet."""
+        try:
+            state = await bounded(
+                POSTGRES_SECONDS_MAX, lambda: self._journal.cancel_transfer(departure.transfer)
+            )
+            if state == "admitted":
+                return None  # The target will say at its tick; also when it has to be recovered.
+            target = departure.target or await self._target(departure)
+        except Trouble:
+            return None
+        return CrossingAnswered(
+            transfer=departure.transfer,
+            agent=departure.agent,
+            chunk=departure.chunk,
+            target=target,
+            entered=state == "entered",
+        )
+
+    async def _target(self, departure: _Departure) -> ChunkId:
+        """Return where the agent is by now: it is on record there before it is ``entered``."""
+        seen = await bounded(
+            POSTGRES_SECONDS_MAX, lambda: self._journal.whereabouts(departure.agent)
+        )
+        return seen or departure.chunk
+
+
+def _is_open(departure: _Departure, chunks: Chunks) -> bool:
+    live = chunks.peek(departure.chunk)
+    agent = live.state.agents.get(departure.agent) if live is not None else None
+    return agent is not None and agent.transfer == departure.transfer

@@ -1,0 +1,78 @@
+"""The chunks of the slot that this process holds: which are here, which are yet to be loaded.
+
+It starts and ends their tasks, and knows nothing of what is in them. ``pending`` are those that
+have something in them but are not loaded: nobody may act as if they were empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+
+import attrs
+import structlog
+import trio
+
+from common.grid import ChunkId
+from shard import metrics
+from shard.live import Live
+
+_log = structlog.get_logger()
+
+
+@attrs.define(eq=False)
+class Chunks:
+    _nursery: trio.Nursery
+    _tick: Callable[[Live], Awaitable[None]]
+    """The chunk's task: runs while there is something to do."""
+    pending: dict[ChunkId, None] = attrs.field(factory=dict, init=False)
+    """In order, so that the first is loaded first."""
+    _lives: dict[ChunkId, Live] = attrs.field(factory=dict, init=False)
+    _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def __iter__(self) -> Iterator[Live]:
+        return iter(tuple(self._lives.values()))
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def peek(self, id: ChunkId) -> Live | None:
+        return self._lives.get(id)
+
+    def get(self, id: ChunkId) -> Live | None:
+        """Return the chunk as of now, for whoever decides about it."""
+        live = self._lives.get(id)
+        if live is not None:
+            live.catch_up()
+        return live
+
+    def add(self, live: Live) -> None:
+        assert live.id not in self._lives, f"{live.id} is here already"
+        self._lives[live.id] = live
+        self.pending.pop(live.id, None)
+        self.wake(live)
+
+    def wake(self, live: Live) -> None:
+        """Start the chunk's task, if it has something to do and does not run."""
+        if live.is_resting and not live.is_lost and not live.may_rest:
+            live.is_resting = False
+            self._nursery.start_soon(self._tick, live)
+
+    def want(self, *ids: ChunkId) -> None:
+        """Have ``ids`` loaded, unless they are here."""
+        self.pending.update(dict.fromkeys(id for id in ids if id not in self._lives))
+        self._wanted.set()
+        self._wanted = trio.Event()
+
+    async def wait_pending(self) -> None:
+        while not self.pending:
+            await self._wanted.wait()
+
+    def lose(self, id: ChunkId) -> None:
+        """Drop a chunk that somebody else has taken; it is taken back if the slot is still ours."""
+        live = self._lives.pop(id, None)
+        if live is not None:
+            _log.warning("chunk was taken by another", chunk=id, epoch=live.epoch)
+            metrics.CHUNKS_LOST.inc()
+            live.is_lost = True
+            live.scope.cancel()
+            self.want(id)

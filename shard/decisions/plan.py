@@ -1,0 +1,126 @@
+"""The words of deciding: what is known in a round, and what a decision may say.
+
+Pure, though a round grows while it is decided: a later message sees what an earlier one of the
+same batch was promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import attrs
+
+from common.bus import Received
+from common.envelopes import AckLine, Attach, SessionLine, ToGateway, ToShard
+from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick, TransferId
+from common.journal import Conflict, Known, Row, TransferState
+from shard.live import Live
+from shard.routes import Routes
+from shard.trails import Trails
+from shard.world.codec import encode_input
+from shard.world.inputs import Input
+
+CommandKey = tuple[SessionId, CommandId]
+
+
+@attrs.frozen
+class Decision:
+    """What becomes of one message, once ``row`` is journaled (at once when there is none)."""
+
+    received: Received
+    chunk: ChunkId | None = None
+    """The chunk that this is about: it does not tick until this is carried out."""
+    input: Input | None = None
+    row: Row | None = None
+    """With no ``input``: a probe, which is never written; see ``Round.probe``."""
+    lines: tuple[SessionLine, ...] = ()
+    replies: tuple[tuple[GatewayId, ToGateway], ...] = ()
+    forwards: tuple[tuple[Slot, ToShard], ...] = ()
+    attach: Attach | None = None
+    """Wants to know how its Enter ends, which is among those that wait."""
+    trail: tuple[AgentId, ChunkId] | None = None
+    """Where a newcomer was sent on to."""
+    is_held: bool = False
+    outcome: str = ""
+    """Of a command, for the metrics."""
+    missing: ChunkId | None = None
+    """Question: load this chunk."""
+    sought: AgentId | None = None
+    """Question: where was this agent seen last?"""
+    unshown: ChunkId | None = None
+    """Question: of which generation is this chunk, that nobody holds?"""
+
+    @property
+    def is_question(self) -> bool:
+        return bool(self.missing or self.sought or self.unshown)
+
+
+@attrs.define
+class Findings:
+    """What was learnt on behalf of a batch, from the journal's answers and by asking."""
+
+    known: dict[CommandKey, Known] = attrs.field(factory=dict)
+    fresh: set[CommandKey] = attrs.field(factory=set)
+    """Commands that the journal does not know: it was asked."""
+    expired: set[CommandKey] = attrs.field(factory=set)
+    decided: dict[TransferId, TransferState] = attrs.field(factory=dict)
+    whereabouts: dict[AgentId, ChunkId | None] = attrs.field(factory=dict)
+    generations: dict[ChunkId, tuple[int, Tick]] = attrs.field(factory=dict)
+    trouble: set[ChunkId | AgentId] = attrs.field(factory=set)
+    """What could not be found out now."""
+
+    def learn(self, conflict: Conflict, probed: Iterable[CommandKey]) -> None:
+        probes = set(probed)
+        self.known.update(conflict.known)
+        self.decided.update(conflict.decided)
+        self.fresh |= conflict.expired & probes
+        self.expired |= conflict.expired - probes
+
+
+class Holdings(Protocol):
+    """The chunks that are ours."""
+
+    @property
+    def pending(self) -> dict[ChunkId, None]: ...
+
+    def get(self, id: ChunkId) -> Live | None: ...
+
+
+@attrs.define
+class Round:
+    """One time of deciding a batch."""
+
+    seed: int
+    chunks: Holdings
+    routes: Routes
+    trails: Trails
+    findings: Findings
+    may_hold: bool
+    planned: dict[ChunkId, list[Input]] = attrs.field(factory=dict)
+    ordinals: dict[ChunkId, int] = attrs.field(factory=dict)
+    seen: set[CommandKey] = attrs.field(factory=set)
+
+    def waiting(self, live: Live) -> Sequence[Input]:
+        """Return what the chunk's next tick will hear, with what this round has planned."""
+        return [*live.waiting, *self.planned.get(live.id, ())]
+
+    def plan(self, live: Live, told: Input) -> Row:
+        """Add ``told`` to the chunk's next tick; return the row that makes it durable."""
+        row = Row(live.id, live.epoch, live.next_tick, self._ordinal(live), encode_input(told))
+        self.planned.setdefault(live.id, []).append(told)
+        return row
+
+    def probe(self, live: Live, ack: AckLine) -> Row:
+        """Return a row that can't be written, for it expired in 1970: is the command known?
+
+        The journal looks for known commands first, so the answer is always a Conflict.
+        """
+        return Row(
+            live.id, live.epoch, live.next_tick, self._ordinal(live), b"", ack, expires_at_ms=0
+        )
+
+    def _ordinal(self, live: Live) -> int:
+        ordinal = self.ordinals.get(live.id, live.ordinal)
+        self.ordinals[live.id] = ordinal + 1
+        return ordinal

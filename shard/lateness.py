@@ -1,0 +1,29 @@
+"""How late ticks were in the last seconds.
+
+Pure. Kept for the slot's beat; the whole distribution is in the metrics.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+from common.limits import LATENESSES_MAX
+from shard import metrics
+
+
+@attrs.define(eq=False)
+class Lateness:
+    _last: deque[float] = attrs.field(factory=lambda: deque(maxlen=LATENESSES_MAX), init=False)
+    """Seconds."""
+
+    def add(self, seconds: float) -> None:
+        self._last.append(seconds)
+        metrics.LATENESS_SECONDS.observe(seconds)
+
+    def take_p99_ms(self) -> float:
+        """Return the 99th percentile since the last call, 0 when there was no tick."""
+        ordered = sorted(self._last)
+        self._last.clear()
+        return ordered[len(ordered) * 99 // 100] * 1000 if ordered else 0.0

@@ -1,0 +1,100 @@
+"""Making chunks ours: take them, shut out older owners, recover them, let them tick.
+
+Batches, so that whoever needs one chunk at once does not wait for thousands. A chunk that is
+taken but could not be recovered stays pending: it is taken again, which is safe.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+import structlog
+import trio
+
+from common.errors import Trouble
+from common.grid import ChunkId, Tick
+from common.journal import Taken
+from common.limits import (
+    POSTGRES_SECONDS_MAX,
+    REDIS_SECONDS_MAX,
+    TAKE_BATCH_MAX,
+    TICK_SECONDS,
+)
+from shard.border import Border
+from shard.chunks import Chunks
+from shard.live import Live
+from shard.outbox import Outbox
+from shard.patience import bounded, insist, next_pause
+from shard.ports import Bus, Journal
+from shard.recovery import recover
+from shard.routes import Routes
+
+_log = structlog.get_logger()
+
+
+@attrs.define(eq=False)
+class Loader:
+    _bus: Bus
+    _journal: Journal
+    _chunks: Chunks
+    _outbox: Outbox
+    _border: Border
+    _routes: Routes
+    _holder: str
+    _seed: int
+    _loaded: Callable[[ChunkId], None]
+    _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    async def list_chunks(self) -> None:
+        """Find out which chunks have something in them: they are pending from now on."""
+        chunks = await insist("listing chunks", POSTGRES_SECONDS_MAX, self._journal.chunks)
+        self._chunks.want(*(chunk for chunk in chunks if self._routes.is_ours(chunk)))
+
+    async def run(self) -> None:
+        """Load what is pending, until cancelled."""
+        pause = 0.0
+        while True:
+            await self._chunks.wait_pending()
+            batch = list(self._chunks.pending)[:TAKE_BATCH_MAX]
+            try:
+                await self.load(batch)
+                pause = 0.0
+            except Trouble as trouble:
+                pause = next_pause(pause)
+                _log.warning("cannot load chunks", chunks=len(batch), trouble=str(trouble))
+                await trio.sleep(pause)
+
+    async def load(self, chunks: Iterable[ChunkId]) -> None:
+        """Have ``chunks`` ready when this returns. New ones are created."""
+        async with self._turn:
+            wanted = [chunk for chunk in chunks if self._chunks.peek(chunk) is None]
+            for start in range(0, len(wanted), TAKE_BATCH_MAX):
+                await self._take(wanted[start : start + TAKE_BATCH_MAX])
+
+    async def _take(self, chunks: list[ChunkId]) -> None:
+        taken = await bounded(
+            POSTGRES_SECONDS_MAX, lambda: self._journal.take(chunks, self._holder)
+        )
+        epochs = {one.chunk: one.epoch for one in taken}
+        published = await bounded(REDIS_SECONDS_MAX, lambda: self._bus.fence(epochs))
+        for one in taken:
+            # Some ms of replay each: the chunks that tick already come in between.
+            await self._outbox.wait_room()
+            await trio.lowlevel.checkpoint()
+            self._begin(one, published)
+
+    def _begin(self, taken: Taken, published: Mapping[ChunkId, Tick]) -> None:
+        recovered = recover(taken, published.get(taken.chunk), self._seed)
+        for emission in recovered.emissions:
+            self._outbox.put(emission)
+        live = Live(
+            recovered.chunk, taken.epoch, due=math.floor(trio.current_time() / TICK_SECONDS)
+        )
+        live.kept_tick = taken.tick
+        for agent in recovered.chunk.agents.values():
+            if agent.transfer is not None:
+                self._border.found(agent.transfer, agent.id, live.id)
+        self._chunks.add(live)
+        self._loaded(live.id)

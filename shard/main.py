@@ -1,0 +1,61 @@
+"""The composition root of a shard process: the only place here that knows a real adapter.
+
+It reads no environment and handles no signals; who runs it hands over settings and ``stop``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import trio
+import trio_asyncio
+
+from common.adapters.postgres import open_postgres
+from common.adapters.postgres_journal import PostgresJournal
+from common.adapters.private_port import serve_private
+from common.adapters.redis import open_redis
+from common.adapters.redis_leases import RedisLeases
+from common.adapters.redis_shard_bus import RedisShardBus
+from common.errors import Misconfigured, Trouble
+from common.settings import Settings
+from shard.outside import Outside
+from shard.serve import serve
+
+
+async def run(
+    settings: Settings,
+    *,
+    name: str,
+    metrics_port: int,
+    stop: trio.Event,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve as ``name`` until ``stop``; started with the real metrics port (0: a free one)."""
+    if settings.database_url is None or settings.redis_url is None:
+        raise Misconfigured("a shard needs DATABASE_URL and REDIS_URL")
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(settings.database_url) as postgres,
+        open_redis(settings.redis_url) as redis,
+        trio.open_nursery() as nursery,
+    ):
+        outside = Outside(RedisShardBus(redis), RedisLeases(redis), PostgresJournal(postgres))
+        ended = trio.Event()
+        port: int = await nursery.start(
+            partial(serve_private, metrics_port, partial(_missing, outside), stop=ended)
+        )
+        task_status.started(port)
+        await serve(outside, name, stop)
+        ended.set()  # Who watches us on the private port sees us to the end.
+
+
+async def _missing(outside: Outside) -> Mapping[str, str]:
+    """What this process needs and can't reach. A spare is ready, too."""
+    missing = {}
+    for what, port in (("redis", outside.bus), ("postgres", outside.journal)):
+        try:
+            await port.ping()
+        except Trouble as trouble:
+            missing[what] = str(trouble)
+    return missing

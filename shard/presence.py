@@ -1,0 +1,61 @@
+"""Whose session ran out: those agents leave the world.
+
+It asks Redis, which gateways tell who is connected, and tells the intake. While Redis is away
+nobody could come back, so once it answers again everybody gets the time to.
+"""
+
+from __future__ import annotations
+
+import attrs
+import structlog
+import trio
+
+from common.envelopes import Detach
+from common.errors import Trouble
+from common.grid import AgentId, ChunkId, SessionId
+from common.limits import PRESENCE_SECONDS, REDIS_SECONDS_MAX
+from shard.chunks import Chunks
+from shard.inbox import Inbox
+from shard.patience import bounded
+from shard.ports import Bus
+
+_log = structlog.get_logger()
+
+
+@attrs.define(eq=False)
+class Presence:
+    _bus: Bus
+    _chunks: Chunks
+    _inbox: Inbox
+    _was_away: bool = attrs.field(default=False, init=False)
+
+    async def run(self) -> None:
+        """Ask again and again, until cancelled."""
+        while True:
+            await trio.sleep(PRESENCE_SECONDS)
+            driven = self._driven()
+            if not driven:
+                continue
+            try:
+                await self._ask(driven)
+            except Trouble as trouble:
+                if not self._was_away:
+                    _log.warning("cannot ask who is present", trouble=str(trouble))
+                self._was_away = True
+
+    async def _ask(self, driven: dict[SessionId, tuple[AgentId, ChunkId]]) -> None:
+        sessions = tuple(driven)
+        if self._was_away:
+            await bounded(REDIS_SECONDS_MAX, lambda: self._bus.reprieve(sessions))
+            self._was_away = False
+        for session in await bounded(REDIS_SECONDS_MAX, lambda: self._bus.absent(sessions)):
+            agent, chunk = driven[session]
+            self._inbox.tell(Detach(session, agent, chunk))
+
+    def _driven(self) -> dict[SessionId, tuple[AgentId, ChunkId]]:
+        return {
+            agent.session: (agent.id, live.id)
+            for live in self._chunks
+            for agent in live.state.agents.values()
+            if agent.transfer is None  # Else its target asks, or we do once it is settled.
+        }

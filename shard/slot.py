@@ -1,0 +1,138 @@
+"""All the tasks of one slot, and how they end.
+
+The order of ending is the order of the data: first nothing new comes in, then the chunks stop
+between two ticks, then what they said is published, recorded and saved. When that takes too long
+it is cut off, and nothing is lost: it is all in the journal.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from common.limits import (
+    FINISH_SECONDS_MAX,
+    PUBLISH_QUEUE_MAX,
+    RECORD_QUEUE_MAX,
+    SHUTDOWN_SECONDS_MAX,
+)
+from shard.aftermath import Aftermath
+from shard.beats import Beats
+from shard.border import Border
+from shard.chunks import Chunks
+from shard.inbox import Inbox
+from shard.inquiry import Inquiry
+from shard.intake import Intake
+from shard.lateness import Lateness
+from shard.loader import Loader
+from shard.outbox import Outbox
+from shard.outside import Outside
+from shard.presence import Presence
+from shard.publisher import publish
+from shard.receiver import Receiver
+from shard.recorder import record
+from shard.routes import Routes
+from shard.snapshots import Snapshots
+from shard.ticking import Ticking
+from shard.trails import Trails
+
+RELEASE_SECONDS = 1.0  # Of SHUTDOWN_SECONDS_MAX, left for giving the lease back.
+
+
+@attrs.frozen
+class _Slot:
+    """The parts of a slot, wired to each other."""
+
+    inbox: Inbox
+    outbox: Outbox
+    records: Outbox
+    border: Border
+    chunks: Chunks
+    loader: Loader
+    intake: Intake
+    snapshots: Snapshots
+    receiver: Receiver
+    presence: Presence
+    beats: Beats
+
+
+def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: trio.Nursery) -> _Slot:
+    inbox, trails, lateness = Inbox(), Trails(), Lateness()
+    outbox, records = Outbox(PUBLISH_QUEUE_MAX), Outbox(RECORD_QUEUE_MAX)
+    border = Border(inbox, outbox, routes, outside.journal)
+    aftermath = Aftermath(outbox, inbox, border, trails, routes)
+    chunks = Chunks(nursery, Ticking(outbox, aftermath, lateness).run)
+    loader = Loader(
+        outside.bus,
+        outside.journal,
+        chunks,
+        outbox,
+        border,
+        routes,
+        holder,
+        seed,
+        inbox.release,
+    )
+    inquiry = Inquiry(outside.journal, loader)
+    return _Slot(
+        inbox,
+        outbox,
+        records,
+        border,
+        chunks,
+        loader,
+        Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed),
+        Snapshots(chunks, outbox),
+        Receiver(outside.bus, inbox, routes.slot),
+        Presence(outside.bus, chunks, inbox),
+        Beats(outside.bus, routes, holder, chunks, lateness, inbox, outbox, records),
+    )
+
+
+async def serve_slot(
+    outside: Outside, routes: Routes, holder: str, seed: int, stop: trio.Event
+) -> None:
+    """Serve the chunks of ``routes.slot`` until ``stop``, then put everything in order."""
+    async with trio.open_nursery() as sending, trio.open_nursery() as living:
+        slot = _wire(outside, routes, holder, seed, living)
+        sending.start_soon(_publish, slot, outside)
+        sending.start_soon(_record, slot, outside)
+        living.start_soon(slot.beats.run)
+        living.start_soon(_live, slot, living)
+        await stop.wait()
+        sending.cancel_scope.deadline = trio.current_time() + SHUTDOWN_SECONDS_MAX - RELEASE_SECONDS
+        with trio.move_on_after(FINISH_SECONDS_MAX):
+            await slot.intake.finish()
+        # A tick awaits nothing, so every chunk stops between two.
+        living.cancel_scope.cancel()
+        slot.snapshots.keep_all()
+        slot.outbox.close()
+
+
+async def _live(slot: _Slot, nursery: trio.Nursery) -> None:
+    # Until it is known which chunks have somebody in them, none may be taken for empty.
+    await slot.loader.list_chunks()
+    nursery.start_soon(slot.loader.run)
+    nursery.start_soon(slot.intake.run)
+    nursery.start_soon(slot.receiver.run)
+    nursery.start_soon(slot.border.run, slot.chunks)
+    nursery.start_soon(slot.presence.run)
+    nursery.start_soon(slot.snapshots.run)
+
+
+async def _publish(slot: _Slot, outside: Outside) -> None:
+    await publish(
+        slot.outbox, slot.records, outside.bus, lose=slot.chunks.lose, finish=slot.inbox.finish
+    )
+    # What was sent after the last look is dealt with, too: whoever comes next need not see it.
+    await slot.receiver.forget_at_last()
+
+
+async def _record(slot: _Slot, outside: Outside) -> None:
+    await record(
+        slot.records,
+        outside.journal,
+        lose=slot.chunks.lose,
+        ask=lambda ask: slot.border.send(ask, slot.chunks),
+        kept=slot.snapshots.kept,
+    )
