@@ -10,6 +10,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.access import bearer_of
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
     lambda inner: (
@@ -85,6 +87,4 @@ def test_no_id_is_too_strange(house: Any, path: str) -> None:
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=120))
 @settings(max_examples=100, deadline=None)
 def test_no_authorization_is_too_strange(authorization: str) -> None:
-    from gateway.access import bearer_of
-
     assert isinstance(bearer_of(authorization), str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import typing
 from importlib.resources import files
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from common import refusals
+from common.challenge import Claim, sign
 from common.settings import Settings
 
 SKILL = (files("gateway.http") / "skill.md").read_text()
@@ -47,8 +49,6 @@ def test_its_example_signs_as_the_protocol_says() -> None:
 
 @pytest.mark.parametrize("text", ["hello", "héllo wörld", 'a"\\/b', "\t\r\n\b\f\x00\x1f\x7f", "🜁"])
 def test_its_example_signs_any_text_as_we_do(text: str) -> None:
-    from common.challenge import Claim, sign
-
     command = {"name": "say", "text": text}
     values: Any = {**CLAIM, "command": command}
     del values["v"]
@@ -65,13 +65,9 @@ class ScriptedSocket:
         self.sent: list[dict[str, Any]] = []
 
     def send(self, text: str) -> None:
-        import json
-
         self.sent.append(json.loads(text))
 
     def recv(self) -> str:
-        import json
-
         return json.dumps(self.frames.pop(0))
 
 
