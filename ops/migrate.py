@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from importlib import resources
+from typing import TypeVar
 
 import attrs
 import trio
@@ -27,6 +27,8 @@ from common.tokens import new_id
 SEED_BITS = 63  # As many as a bigint holds.
 RETRY_SECONDS = 0.1
 LOCK = 0x7E55E4A  # Ours among the advisory locks of this database: "tessera", as far as hex goes.
+
+T = TypeVar("T")
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -59,27 +61,24 @@ async def migrate(
     Misconfigured when the server can't be reached within ``patience_seconds`` (one that was just
     started needs a moment), or when the database is not one that this version may touch.
     """
-    async with _connected(database_url, patience_seconds) as connection:
+
+    async def work(connection: Connection) -> list[str]:
         await aio_as_trio(connection.execute)("select pg_advisory_lock($1)", LOCK)
         missing = await _missing(connection)
         for step in missing:
             await _apply(connection, step)
-        await aio_as_trio(connection.execute)(
-            "insert into world (id, seed) values ($1, $2) on conflict do nothing",
-            f"wld_{new_id()}",
-            secrets.randbits(SEED_BITS) if seed is None else seed,
-        )
-        await aio_as_trio(connection.execute)(
-            "insert into topology (epoch, shard_count) values (1, 1) on conflict do nothing"
-        )
+        await _create_world(connection, secrets.randbits(SEED_BITS) if seed is None else seed)
         return [step.name for step in missing]
+
+    return await _connected(database_url, patience_seconds, work)
 
 
 async def set_shard_count(
     database_url: str, shard_count: int, patience_seconds: float = 0.0
 ) -> Topology:
     """Set it and return the topology; its epoch is a new one if the count changed."""
-    async with _connected(database_url, patience_seconds) as connection:
+
+    async def work(connection: Connection) -> Topology:
         row = await aio_as_trio(connection.fetchrow)(
             """
             update topology
@@ -90,17 +89,25 @@ async def set_shard_count(
         )
         return Topology(row["epoch"], row["shard_count"])
 
+    return await _connected(database_url, patience_seconds, work)
 
-@asynccontextmanager
-async def _connected(database_url: str, patience_seconds: float) -> AsyncIterator[Connection]:
+
+async def _connected(
+    database_url: str, patience_seconds: float, work: Callable[[Connection], Awaitable[T]]
+) -> T:
+    """Do ``work`` in an asyncio loop of its own; what it raises is not wrapped in a group."""
     async with trio_asyncio.open_loop():
-        connection = await _connect(database_url, trio.current_time() + patience_seconds)
         try:
-            # A migration may take longer than a call of the game.
-            await aio_as_trio(connection.execute)("set statement_timeout = 0")
-            yield connection
-        finally:
-            connection.terminate()  # Also lets go of the lock.
+            connection = await _connect(database_url, trio.current_time() + patience_seconds)
+            try:
+                # A migration may take longer than a call of the game.
+                await aio_as_trio(connection.execute)("set statement_timeout = 0")
+                return await work(connection)
+            finally:
+                connection.terminate()  # Also lets go of the lock.
+        except Exception as error:  # noqa: BLE001 - raised again outside of the loop's nursery
+            failure = error
+    raise failure
 
 
 async def _connect(database_url: str, deadline: float) -> Connection:
@@ -136,6 +143,18 @@ async def _missing(connection: Connection) -> list[Step]:
                 " use the tessera that made it, or an empty database"
             )
     return [step for step in known if step.version not in applied]
+
+
+async def _create_world(connection: Connection, seed: int) -> None:
+    """Unless there is one."""
+    await aio_as_trio(connection.execute)(
+        "insert into world (id, seed) values ($1, $2) on conflict do nothing",
+        f"wld_{new_id()}",
+        seed,
+    )
+    await aio_as_trio(connection.execute)(
+        "insert into topology (epoch, shard_count) values (1, 1) on conflict do nothing"
+    )
 
 
 async def _apply(connection: Connection, step: Step) -> None:

@@ -150,8 +150,6 @@ class Postgres:
     ) -> list[asyncpg.Record]:
         try:
             rows = await self._in_asyncio(connection.fetch, query, *arguments)
-        except ValueError:
-            raise  # Not sent: asyncpg could not encode an argument, which is a bug.
         except _ROLLED_BACK as error:
             raise Unavailable(f"{doing}: PostgreSQL gave it up: {error}") from error
         except _LOST as error:
