@@ -6,18 +6,17 @@ password is in a message.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-import asyncpg
 import redis
 import trio
 import trio_asyncio
 
 from common.adapters.logs import mask
-from common.errors import Misconfigured
-from common.limits import POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
+from common.adapters.postgres import connect
+from common.errors import Misconfigured, Trouble
+from common.limits import REDIS_SECONDS_MAX
 
 _ASK_SECONDS = 0.05  # Between two questions to a server that is starting.
 
@@ -53,21 +52,24 @@ class _Unusable(Exception):
 
 
 async def _ask_postgres(url: str) -> str:
+    async with trio_asyncio.open_loop():
+        # Raised in here, it would leave in a group.
+        answer = await _version_or_trouble(url)
+    if isinstance(answer, Trouble):
+        raise _Unusable(str(answer))
+    return answer
+
+
+async def _version_or_trouble(url: str) -> str | Trouble:
     try:
-        async with trio_asyncio.open_loop():
-            version: str = await trio_asyncio.aio_as_trio(_postgres_version)(url)
-            return version
-    except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
-        raise _Unusable(str(e) or type(e).__name__) from None
-
-
-async def _postgres_version(url: str) -> str:
-    async with asyncio.timeout(POSTGRES_SECONDS_MAX):
-        connection = await asyncpg.connect(url)
-        try:
-            return str(await connection.fetchval("show server_version"))
-        finally:
-            await connection.close()
+        connection = await connect(url)
+    except Trouble as trouble:
+        return trouble
+    try:
+        version: str = await trio_asyncio.aio_as_trio(connection.fetchval)("show server_version")
+        return version
+    finally:
+        connection.terminate()
 
 
 async def _ask_redis(url: str) -> str:

@@ -75,6 +75,12 @@ def prepare(folder: Path) -> Launch:
     )
 
 
+def binary() -> Path:
+    """The server's program; Misconfigured as ``prepare``."""
+    binaries, _ = _wheel()
+    return binaries / "postgres"
+
+
 def _wheel() -> tuple[Path, int]:
     """Return the folder of the binaries and their major version."""
     try:

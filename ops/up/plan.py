@@ -100,12 +100,13 @@ class Plan:
 
 def check_ports(plan: Plan) -> None:
     """Misconfigured, naming every port that can't be listened on."""
-    wrong = [trouble for port in plan.ports if (trouble := _trouble_with(plan.host, port))]
+    wrong = [trouble for port in plan.ports if (trouble := trouble_with_port(plan.host, port))]
     if wrong:
         raise Misconfigured(f"{', '.join(wrong)}; choose another with --port")
 
 
-def _trouble_with(host: str, port: int) -> str | None:
+def trouble_with_port(host: str, port: int) -> str | None:
+    """Why nobody can listen there; None when somebody can."""
     if port > 65_535:
         return f"port {port} does not exist"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
