@@ -1,0 +1,60 @@
+# make up: the world on this machine.   make test: everything that checks this project.
+# Needs python3 (3.11 or newer, with venv) and a package index; all else comes from the lock.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MADE := $(VENV)/made-from-lock
+
+.PHONY: up test quick static lock clean
+.NOTPARALLEL:
+
+# ARGS: what tessera up takes, as in  make up ARGS="--port 9000 --bots 0"
+up: $(MADE)
+	@exec $(BIN)/tessera up $(ARGS)
+
+test: static
+	@echo "== all tests"
+	@$(BIN)/pytest
+
+# The inner loop: no servers, no processes, no browser.
+quick: static
+	@echo "== quick tests"
+	@$(BIN)/pytest -q -m "not embedded and not cluster and not browser"
+
+static: $(MADE)
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "== mypy"
+	@$(BIN)/mypy
+	@echo "== import-linter"
+	@$(BIN)/lint-imports
+
+# Once for each lock and each pyproject.toml. --no-deps: the lock is complete, so nothing is left
+# to be resolved; --no-build-isolation: the build uses the locked setuptools.
+$(MADE): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Tessera needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@echo "== making $(VENV) from requirements.lock (a minute the first time)"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet --editable .
+	@touch $@
+
+# Versions and hashes only: whoever installs chooses the index.
+lock:
+	@test -x .venv-lock/bin/uv \
+		|| { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --disable-pip-version-check --quiet uv; }
+	.venv-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
+		--extra build --extra embedded --extra test \
+		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+# The world in .data stays.
+clean:
+	rm -rf $(VENV) .venv-lock build dist *.egg-info \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
