@@ -53,7 +53,7 @@ def encode_input(told: Input) -> bytes:
 
 
 def decode_input(data: bytes) -> Input:
-    return wire.decode(data, Input)  # type: ignore[arg-type]
+    return wire.decode(data, Input)
 
 
 def encode_agent(agent: Agent) -> str:
