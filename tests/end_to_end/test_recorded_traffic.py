@@ -24,7 +24,8 @@ pytestmark = pytest.mark.cluster
 
 Document = Mapping[str, Any]
 AGENT_FRAMES = {
-    "session_ready", "chunk_static", "chunk_delta", "challenge", "ack", "result", "error", "goodbye",
+    "session_ready", "chunk_static", "chunk_delta", "challenge", "ack", "result", "error",
+    "goodbye",
 }  # fmt: skip
 
 
