@@ -20,6 +20,7 @@ _INNER = frozenset(
     for line in range(1, CHUNK_SIZE - 1)
     for column in range(1, CHUNK_SIZE - 1)
 )
+_OPEN = bytes(kind == FLOOR for kind in range(256))
 _RIM = tuple(
     index
     for index in range(WIDTH * WIDTH)
@@ -40,9 +41,9 @@ def connect(ground: bytearray) -> None:
         _tunnel(ground, largest, kept)
 
 
-def floor_of(ground: Sequence[int]) -> bytearray:
+def floor_of(ground: bytearray) -> bytearray:
     """Return one byte a cell, 1 for floor, with the rim closed."""
-    open_cells = bytearray(1 if cell == FLOOR else 0 for cell in ground)
+    open_cells = ground.translate(_OPEN)
     for index in _RIM:
         open_cells[index] = 0
     return open_cells

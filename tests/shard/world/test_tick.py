@@ -225,8 +225,8 @@ def test_a_long_run_is_the_same_to_the_last_byte() -> None:
     assert crossings > 1_000
     assert {None, "blocked", "unreachable", "cancelled", "session_ended"} <= set(reasons)
     assert [digest(world.chunks[id])[:12] for id in CHUNKS] == [
-        "PIN0",
-        "PIN1",
-        "PIN2",
-        "PIN3",
+        "3ccd2c00b8ba",
+        "01e3c107117d",
+        "6c843a26602f",
+        "0adf7bd1ebe8",
     ]
