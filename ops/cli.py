@@ -1,26 +1,26 @@
-"""The console script ``tessera``: reads words and settings, and hands over to who does the work.
+"""The console script ``tessera``: reads words, and hands over to who does the work.
 
-Imports that cost time wait until a command needs them. What the operator can mend is one line on
-standard error and exit code 2; other trouble one line and exit code 1; a bug a traceback.
+Imports that cost time wait until a command needs them, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
-if TYPE_CHECKING:
-    from common.settings import Settings
-
-Format = Literal["json", "text"]
+from ops.command import (
+    Format,
+    chosen_format,
+    configure_logs,
+    run,
+    settings_needing,
+    unique_name,
+)
 
 _log_format = click.option(
     "--log-format",
@@ -80,13 +80,13 @@ def up(
         from ops.up.screen import Screen
         from ops.up.supervisor import up
 
-        settings = _settings()
-        format = log_format or _chosen(settings) or "text"
-        _configure_logs(format, role=None)
+        settings = settings_needing()
+        format = log_format or chosen_format(settings) or "text"
+        configure_logs(format, role=None)
         plan = Plan(host, port, gateways, shards, bots, data.absolute(), format)
         return partial(up, plan, settings, Screen(format))
 
-    _run(prepare)
+    run(prepare)
 
 
 @main.command()
@@ -111,8 +111,8 @@ def gateway(
     def prepare() -> Callable[[], Awaitable[None]]:
         from ops.process import Place, serve_gateway
 
-        settings = _settings("DATABASE_URL", "REDIS_URL")
-        _configure_logs(log_format or _chosen(settings), role=f"gateway-{number}")
+        settings = settings_needing("DATABASE_URL", "REDIS_URL")
+        configure_logs(log_format or chosen_format(settings), role=f"gateway-{number}")
         return partial(
             serve_gateway,
             settings,
@@ -120,10 +120,10 @@ def gateway(
             host=host,
             port=port,
             metrics_port=metrics_port,
-            name=name or _unique("gateway"),
+            name=name or unique_name("gateway"),
         )
 
-    _run(prepare)
+    run(prepare)
 
 
 @main.command()
@@ -144,13 +144,13 @@ def shard(
     def prepare() -> Callable[[], Awaitable[None]]:
         from ops.process import Place, serve_shard
 
-        settings = _settings("DATABASE_URL", "REDIS_URL")
-        _configure_logs(log_format or _chosen(settings), role=f"shard-{number}")
+        settings = settings_needing("DATABASE_URL", "REDIS_URL")
+        configure_logs(log_format or chosen_format(settings), role=f"shard-{number}")
         place = Place(number, run_folder)
-        holder = name or _unique("shard")
+        holder = name or unique_name("shard")
         return partial(serve_shard, settings, place, metrics_port=metrics_port, name=holder)
 
-    _run(prepare)
+    run(prepare)
 
 
 @main.command()
@@ -161,7 +161,7 @@ def migrate(shards: int | None) -> None:
     async def work() -> None:
         from ops.migrate import migrate, set_shard_count
 
-        url = _settings("DATABASE_URL").database_url
+        url = settings_needing("DATABASE_URL").database_url
         assert url is not None
         names = await migrate(url)
         print("\n".join(names) if names else "Nothing to do: the database is up to date.")
@@ -169,7 +169,7 @@ def migrate(shards: int | None) -> None:
             await set_shard_count(url, shards)
             print(f"The world has {shards} shards.")
 
-    _run(lambda: work)
+    run(lambda: work)
 
 
 @main.command()
@@ -189,10 +189,10 @@ def bots(url: str, count: int, keys: Path, log_format: Format | None) -> None:
     def prepare() -> Callable[[], Awaitable[None]]:
         from ops.process import serve_bots
 
-        _configure_logs(log_format or _chosen(_settings()), role="bots")
+        configure_logs(log_format or chosen_format(settings_needing()), role="bots")
         return partial(serve_bots, url, count, keys)
 
-    _run(prepare)
+    run(prepare)
 
 
 @main.command()
@@ -210,7 +210,7 @@ def watch(url: str, chunk: str) -> None:
         await watch(url, ChunkId(chunk), Console())
 
     try:
-        _run(lambda: work)
+        run(lambda: work)
     except KeyboardInterrupt:
         sys.exit(0)
 
@@ -225,79 +225,6 @@ def doctor(port: int, data: Path) -> None:
 
     healthy = examine(os.environ, port, data.absolute())
     sys.exit(0 if healthy else 1)
-
-
-def _settings(*needed: str) -> Settings:
-    """What the environment says; Misconfigured says all that is wrong with it."""
-    from common.errors import Misconfigured
-    from common.settings import read_settings
-
-    settings = read_settings(os.environ)
-    if missing := [name for name in needed if not os.environ.get(name)]:
-        raise Misconfigured(f"set {' and '.join(missing)}; tessera up needs neither")
-    return settings
-
-
-def _chosen(settings: Settings) -> Format | None:
-    match settings.log_format:
-        case "json":
-            return "json"
-        case "text":
-            return "text"
-        case _:
-            return None
-
-
-def _configure_logs(format: Format | None, role: str | None) -> None:
-    import structlog
-
-    from common.adapters.logs import configure_logs
-
-    format = format or ("text" if sys.stdout.isatty() else "json")
-    configure_logs(format)
-    if format == "json" and role is not None:
-        # In text the supervisor puts it in front of every line.
-        structlog.contextvars.bind_contextvars(process=role)
-
-
-def _unique(role: str) -> str:
-    """A new one for every life: whoever died under the old name may still hold a lease."""
-    return f"{role}-{socket.gethostname()}-{secrets.token_hex(4)}"
-
-
-def _run(prepare: Callable[[], Callable[[], Awaitable[None]]]) -> None:
-    """Run what ``prepare`` returns. Trouble, wherever it was, is one line."""
-    import trio
-
-    from common.errors import Misconfigured, Trouble
-
-    try:
-        trio.run(prepare())
-    except Misconfigured as error:
-        _fail(error, 2)
-    except Trouble as error:
-        _fail(error, 1)
-    except BaseExceptionGroup as group:
-        trouble, bugs = group.split(Trouble)
-        if trouble is None or bugs is not None:
-            raise
-        first = min(_leaves(trouble), key=lambda error: not isinstance(error, Misconfigured))
-        _fail(first, 2 if isinstance(first, Misconfigured) else 1)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
-
-
-def _fail(error: BaseException, code: int) -> NoReturn:
-    from common.adapters.logs import mask
-
-    print(f"tessera: {mask(' '.join(str(error).split()))}", file=sys.stderr)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""What every command has in common: its settings, its logs, and how trouble ends it.
+
+What the operator can mend is one line on standard error and exit code 2; other trouble one line
+and exit code 1; a bug a traceback. Imports that cost time wait until a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+Format = Literal["json", "text"]
+
+
+def settings_needing(*needed: str) -> Settings:
+    """What the environment says; Misconfigured says all that is wrong with it."""
+    from common.errors import Misconfigured
+    from common.settings import read_settings
+
+    settings = read_settings(os.environ)
+    if missing := [name for name in needed if not os.environ.get(name)]:
+        raise Misconfigured(f"set {' and '.join(missing)}; tessera up needs neither")
+    return settings
+
+
+def chosen_format(settings: Settings) -> Format | None:
+    match settings.log_format:
+        case "json":
+            return "json"
+        case "text":
+            return "text"
+        case _:
+            return None
+
+
+def configure_logs(format: Format | None, role: str | None) -> None:
+    import structlog
+
+    from common.adapters import logs
+
+    format = format or ("text" if sys.stdout.isatty() else "json")
+    logs.configure_logs(format)
+    if format == "json" and role is not None:
+        # In text the supervisor puts it in front of every line.
+        structlog.contextvars.bind_contextvars(process=role)
+
+
+def unique_name(role: str) -> str:
+    """A new one for every life: whoever died under the old name may still hold a lease."""
+    return f"{role}-{socket.gethostname()}-{secrets.token_hex(4)}"
+
+
+def run(prepare: Callable[[], Callable[[], Awaitable[None]]]) -> None:
+    """Run what ``prepare`` returns. Trouble, wherever it was, is one line."""
+    import trio
+
+    from common.errors import Misconfigured, Trouble
+
+    try:
+        trio.run(prepare())
+    except Misconfigured as error:
+        _fail(error, 2)
+    except Trouble as error:
+        _fail(error, 1)
+    except BaseExceptionGroup as group:
+        trouble, bugs = group.split(Trouble)
+        if trouble is None or bugs is not None:
+            raise
+        first = min(_leaves(trouble), key=lambda error: not isinstance(error, Misconfigured))
+        _fail(first, 2 if isinstance(first, Misconfigured) else 1)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _fail(error: BaseException, code: int) -> NoReturn:
+    from common.adapters.logs import mask
+
+    print(f"tessera: {mask(' '.join(str(error).split()))}", file=sys.stderr)
+    sys.exit(code)
