@@ -79,6 +79,7 @@ FEED_LINGER_SECONDS = 5.0  # A feed outlives its last listener: a page being loa
 OPENING_SECONDS_MAX = 1.0  # How long a view's first statics wait for each other's turn.
 
 # Connections, whatever they speak
+HEAD_BYTES_MAX = 16 * 1024  # A token, an id of 25 chunks, and what proxies add: a few KB.
 HEAD_SECONDS_MAX = 10.0  # For the head of a request, and for being idle between two.
 LINGER_SECONDS = 2.0  # After our last byte: time for the client to read it before the socket goes.
 ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client is gone.
@@ -101,6 +102,7 @@ ANSWERS_KEPT_MAX = 64  # Acks and results a session at hand; older ones come fro
 PENDING_PER_SESSION_MAX = 32  # Commands offered and not yet acked; only ``say`` can be so many.
 LINES_HELD_MAX = 256  # Lines that wait for an earlier one; beyond: closed with 1013.
 LINES_WAIT_SECONDS = 0.25  # Until a missing line is looked for again: results are recorded lazily.
+LINES_LOOK_SECONDS = 20.0  # Without news of a command that runs, Redis is asked: it may have lost us.
 CLOSE_SECONDS_MAX = 0.8  # For the client's half of the closing handshake: a stop takes a second.
 ADMISSION_SECONDS_MAX = 12.0  # From the request to the upgrade: the attach, and what is around it.
 SWEEP_SECONDS = 1.0  # Stuck writes, ended sessions and lost agents are looked for this often.

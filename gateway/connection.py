@@ -3,7 +3,7 @@
 It knows no protocol of ours. What it adds, and why, is in ``ops/decisions/connections.md``: a
 write that is stuck ends the connection, a closed connection ends its endpoints, the client has
 time to read our last words, and what breaks inside for one client breaks for that one only.
-Endpoints reach it through ``scope["state"]``: see ``aborter_of`` and ``harden``.
+Endpoints reach it through ``scope["state"]``: ``aborter_of``, ``harden``, ``websocket_of``.
 """
 
 from __future__ import annotations
@@ -157,6 +157,15 @@ def harden(scope: WebsocketScope, send: ASGISendCallable) -> None:
         # each listener apart costs more CPU and memory than all else that we do for it.
         stream.handshake.extensions = None
         stream.buffer = _Buffer(connection.hang_up)
+
+
+def websocket_of(scope: WebsocketScope) -> WSStream | None:
+    """Return Hypercorn's side of an HTTP/1 WebSocket; None in a test without one, or in HTTP/2."""
+    connection = scope.get("state", {}).get(_CONNECTION)
+    if not isinstance(connection, Connection):
+        return None
+    stream = getattr(connection.protocol.protocol, "stream", None)
+    return stream if isinstance(stream, WSStream) else None
 
 
 class _Buffer(WebsocketBuffer):

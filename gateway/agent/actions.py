@@ -78,7 +78,12 @@ class Forgive:
 
 @attrs.frozen
 class FindLines:
-    """A line is missing: ask for all after the last delivered one, then ``hear_line`` for each."""
+    """Lines may be missing: ask for all after the last delivered one, then ``hear_line`` for each.
+
+    Those up to ``upto`` are known to exist.
+    """
+
+    upto: int = 0
 
 
 @attrs.frozen

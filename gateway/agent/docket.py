@@ -58,6 +58,11 @@ class Docket:
         return self._ordering.held
 
     @property
+    def exists(self) -> int:
+        """Lines up to this seq exist, whether they were handed on or not."""
+        return self._ordering.exists
+
+    @property
     def pending(self) -> int:
         return len(self._pending)
 
@@ -72,6 +77,11 @@ class Docket:
     def due_ms(self) -> int | None:
         """When ``overdue`` has something to say, if nothing happens before."""
         return min((pending.due_ms for pending in self._pending.values()), default=None)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a result is to come."""
+        return bool(self._running)
 
     def is_pending(self, id: CommandId) -> bool:
         return id in self._pending

@@ -117,7 +117,7 @@ class Exchange:
             return self._consider(frame, now_ms)
         assert known.ack.seq is not None, "only accepted commands are remembered"
         if known.ack.seq > self.docket.delivered:
-            return [FindLines()]  # It will go out in its turn, for the first time.
+            return [FindLines(known.ack.seq)]  # It goes out in its turn, for the first time.
         self.docket.recall(known)
         return self._repeat(known, now_ms)
 
@@ -240,11 +240,17 @@ class Exchange:
     def _tell(self, line: SessionLine, now_ms: int) -> list[Action]:
         if isinstance(line, ResultLine):
             return [Send(telling.result(line))]
-        told: list[Action] = [Send(telling.accepted(line, self.offer_challenge(now_ms)))]
-        if self._unforgiven:
-            self._unforgiven = False
-            told.append(Forgive())
-        return told
+        return [Send(telling.accepted(line, self.offer_challenge(now_ms))), *self._forgive()]
+
+    def _forgive(self) -> list[Action]:
+        forgiven, self._unforgiven = self._unforgiven, False
+        return [Forgive()] if forgiven else []
+
+    def replay(self, line: SessionLine, now_ms: int) -> list[Action]:
+        """Tell a line of before the client came back; bad answers since then stay counted."""
+        return [
+            action for action in self.hear_line(line, now_ms) if not isinstance(action, Forgive)
+        ]
 
     def overdue(self, now_ms: int) -> list[Action]:
         """What to do about commands that nobody has decided on in time."""
@@ -255,7 +261,7 @@ class Exchange:
     def settled(self, id: CommandId, known: Known | None, now_ms: int) -> list[Action]:
         """What PostgreSQL knows of ``id`` after its last moment: nothing, or all there is."""
         if known is not None:
-            return [FindLines()]
+            return [FindLines(known.ack.seq or 0)]
         return self.reject(id, "unavailable", now_ms) if self.docket.drop(id) else []
 
     def reject(

@@ -23,6 +23,11 @@ class Ordering:
         """How many lines wait for an earlier one; 0 when nothing is known to be missing."""
         return len(self._held)
 
+    @property
+    def exists(self) -> int:
+        """The last seq of which we know that there is a line before those that wait."""
+        return min(self._held, default=self.delivered + 1) - 1
+
     def take(self, line: SessionLine) -> list[SessionLine]:
         """Return the lines that can be handed on now, in order: none, ``line``, or more."""
         assert line.seq is not None, "only numbered lines are in order"

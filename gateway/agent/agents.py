@@ -1,0 +1,195 @@
+"""The agent WebSocket, ``GET /v1/agent``: the endpoint, and the tasks that all connections share.
+
+Plain ASGI (see ops/decisions/agents.md). It says who may come in and counts them; what is said
+then is ``conversation``'s. ``run`` must be running: it keeps sessions present, sweeps, and says
+goodbye to everybody when the gateway stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import attrs
+import structlog
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
+
+from common.bus import Binding
+from common.errors import Trouble
+from common.grid import SessionId
+from common.limits import (
+    ADMISSION_SECONDS_MAX,
+    CLOSE_SECONDS_MAX,
+    PRESENCE_BEAT_SECONDS,
+    RETRY_AFTER_MS,
+    SWEEP_SECONDS,
+)
+from common.refusals import CloseCode
+from gateway.agent.admission import Admitted, Visitor, bind, enter, identify, released
+from gateway.agent.conversation import Conversation
+from gateway.agent.knock import Knock, knock_of
+from gateway.agent.outside import Outside, ask_redis
+from gateway.agent.websocket import Websocket, websocket_behind
+from gateway.agent.whereabouts import Crossings
+from gateway.http.problems import Problem, unavailable
+from gateway.metrics import AGENT_CLOSES, AGENT_REFUSALS, AGENTS
+from gateway.refuse import refuse
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_FULL = Problem("unavailable", "This gateway serves no more agents now.", 5 * RETRY_AFTER_MS)
+_STOPPING = Problem("unavailable", "This gateway is stopping; ask again.", RETRY_AFTER_MS)
+
+
+@attrs.define(eq=False)
+class Agents:
+    """Call it with a WebSocket's scope. ``count`` are the connections that are open or opening."""
+
+    _outside: Outside
+    count: int = attrs.field(default=0, init=False)
+    _conversations: dict[Conversation, SessionId] = attrs.field(factory=dict, init=False)
+    _emptied: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when the last conversation is over, once the gateway stops."""
+    _crossings: Crossings = attrs.field(factory=Crossings, init=False)
+
+    async def run(self) -> None:
+        """Tend all connections until the gateway stops and they have said goodbye."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_present)
+            nursery.start_soon(self._sweep)
+            await self._outside.stop.wait()
+            nursery.cancel_scope.cancel()
+        self._emptied = trio.Event()
+        if not self._conversations:
+            return
+        for conversation in self._conversations:
+            conversation.outbox.end(CloseCode.RESTARTING, "the gateway stops; come back at once")
+        with trio.move_on_after(CLOSE_SECONDS_MAX):
+            await self._emptied.wait()
+
+    async def _keep_present(self) -> None:
+        while True:
+            await trio.sleep(PRESENCE_BEAT_SECONDS)
+            try:
+                await ask_redis(self._outside.bus.refresh(set(self._conversations.values())))
+            except Trouble as trouble:
+                # Presence outlives many beats; a Redis away for longer grants a reprieve itself.
+                _log.warning("presence was not refreshed", error=str(trouble))
+
+    async def _sweep(self) -> None:
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            for conversation in tuple(self._conversations):
+                conversation.sweep()
+
+    async def __call__(
+        self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        await receive()  # websocket.connect
+        knock = knock_of(scope)
+        problem = self._turned_away()
+        if problem is None:
+            with self._counted():
+                problem = await self._serve(knock, websocket_behind(scope), receive, send)
+        if problem is not None:
+            AGENT_REFUSALS.labels(problem.code).inc()
+            await refuse(scope, receive, send, problem, knock.trace_id)
+
+    def _turned_away(self) -> Problem | None:
+        if self._outside.stop.is_set():
+            return _STOPPING
+        return _FULL if 0 < self._outside.settings.agents_max <= self.count else None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.count += 1
+        try:
+            with AGENTS.track_inprogress():
+                yield
+        finally:
+            self.count -= 1
+
+    async def _serve(
+        self,
+        knock: Knock,
+        websocket: Websocket,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> Problem | None:
+        """Serve one client to the end; return why it is refused instead. None also if it went."""
+        outside, until = self._outside, trio.current_time() + ADMISSION_SECONDS_MAX
+        visitor = await _unless_gone(identify(knock, outside), receive, until)
+        if not isinstance(visitor, Visitor):
+            return visitor
+        session = visitor.session.session
+        # Before we are bound: what is said to the session from then on must not be missed.
+        with outside.switchboard.session(session) as channel:
+            binding = await _unless_gone(bind(visitor, outside), receive, until)
+            if not isinstance(binding, Binding):
+                return binding
+            async with released(session, binding, outside):
+                entering = enter(knock.resume, visitor, binding, channel, outside)
+                admitted = await _unless_gone(entering, receive, until)
+                if not isinstance(admitted, Admitted):
+                    return admitted
+                if outside.stop.is_set():
+                    return _STOPPING
+                conversation = Conversation(
+                    admitted, binding, channel, websocket, self._crossings, outside
+                )
+                websocket.silence()
+                await send(
+                    {"type": "websocket.accept", "subprotocol": knock.subprotocol, "headers": []}
+                )
+                if not websocket.is_closed:
+                    await self._converse(conversation, session, receive, send)
+                return None
+
+    async def _converse(
+        self,
+        conversation: Conversation,
+        session: SessionId,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
+        self._conversations[conversation] = session
+        began = trio.current_time()
+        try:
+            await conversation.run(receive, send)
+        finally:
+            del self._conversations[conversation]
+            if not self._conversations:
+                self._emptied.set()
+            ending = conversation.outbox.ending
+            code = str(int(ending.code)) if ending else "lost"
+            AGENT_CLOSES.labels(code).inc()
+            seconds = round(trio.current_time() - began, 1)
+            _log.info("agent gone", session=session, code=code, seconds=seconds)
+
+
+async def _unless_gone(
+    act: Awaitable[T], receive: ASGIReceiveCallable, until: float
+) -> T | Problem | None:
+    """Return what ``act`` does, in time; None when the client goes meanwhile."""
+    done: T | Problem | None = None
+    is_gone = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+        try:
+            with trio.fail_at(until):
+                done = await act
+        except (Trouble, trio.TooSlowError) as trouble:
+            _log.warning("an agent could not come in", error=str(trouble))
+            done = unavailable()
+        is_gone = nursery.cancel_scope.cancel_called
+        nursery.cancel_scope.cancel()
+    return None if is_gone else done
+
+
+async def _until_gone(receive: ASGIReceiveCallable, waiting: trio.CancelScope) -> None:
+    await receive()  # Before the upgrade there is nothing else that a client can do.
+    waiting.cancel()

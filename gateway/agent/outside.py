@@ -1,0 +1,86 @@
+"""What the agent WebSocket needs from outside, and how long it waits for it.
+
+Its deadlines are set here and nowhere else: what takes too long is InDoubt, as if the answer had
+been lost.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+import attrs
+import trio
+
+from common.bus import Offer, Verdict
+from common.errors import InDoubt
+from common.grid import ChunkId, GatewayId, SessionId
+from common.limits import NONCE_BYTES, POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
+from common.settings import Settings
+from gateway.ports import Accounts, Bus, Clock
+from gateway.stream.feeds import Listener
+from gateway.switchboard import SessionMessage
+from gateway.topology import Routes
+
+T = TypeVar("T")
+
+
+class Courier(Protocol):
+    """See ``gateway.courier``."""
+
+    async def offer(self, offer: Offer) -> Verdict: ...
+
+
+class Switchboard(Protocol):
+    """See ``gateway.switchboard``."""
+
+    def session(
+        self, session: SessionId
+    ) -> AbstractContextManager[trio.MemoryReceiveChannel[SessionMessage]]: ...
+
+
+class Feeds(Protocol):
+    """See ``gateway.stream.feeds``."""
+
+    def listen(self, chunk: ChunkId, listener: Listener) -> None: ...
+
+    def leave(self, chunk: ChunkId, listener: Listener) -> None: ...
+
+
+def _draw() -> bytes:
+    return secrets.token_bytes(NONCE_BYTES)
+
+
+@attrs.frozen(eq=False)
+class Outside:
+    """``stop``: the gateway stops; ``draw`` returns NONCE_BYTES that nobody can guess."""
+
+    bus: Bus
+    accounts: Accounts
+    clock: Clock
+    courier: Courier
+    switchboard: Switchboard
+    feeds: Feeds
+    routes: Routes
+    settings: Settings
+    gateway: GatewayId
+    stop: trio.Event
+    draw: Callable[[], bytes] = _draw
+
+
+async def ask_redis(call: Awaitable[T]) -> T:
+    return await _bounded(call, REDIS_SECONDS_MAX, "Redis")
+
+
+async def ask_postgres(call: Awaitable[T]) -> T:
+    return await _bounded(call, POSTGRES_SECONDS_MAX, "PostgreSQL")
+
+
+async def _bounded(call: Awaitable[T], seconds: float, whom: str) -> T:
+    try:
+        with trio.fail_after(seconds):
+            return await call
+    except trio.TooSlowError:
+        raise InDoubt(f"{whom} did not answer within {seconds} s") from None
