@@ -27,7 +27,8 @@ class Presence:
     _bus: Bus
     _chunks: Chunks
     _inbox: Inbox
-    _was_away: bool = attrs.field(default=False, init=False)
+    _was_away: bool = attrs.field(default=True, init=False)
+    """Also when we have just come: nobody knows why the slot was free, and for how long."""
 
     async def run(self) -> None:
         """Ask again and again, until cancelled."""
@@ -39,15 +40,14 @@ class Presence:
             try:
                 await self._ask(driven)
             except Trouble as trouble:
-                if not self._was_away:
-                    _log.warning("cannot ask who is present", trouble=str(trouble))
+                _log.warning("cannot ask who is present", trouble=str(trouble))
                 self._was_away = True
 
     async def _ask(self, driven: dict[SessionId, tuple[AgentId, ChunkId]]) -> None:
         sessions = tuple(driven)
         if self._was_away:
             await bounded(REDIS_SECONDS_MAX, lambda: self._bus.reprieve(sessions))
-            self._was_away = False
+            self._was_away = bool(self._chunks.pending)  # Whoever is loaded later gets it, too.
         for session in await bounded(REDIS_SECONDS_MAX, lambda: self._bus.absent(sessions)):
             agent, chunk = driven[session]
             self._inbox.tell(Detach(session, agent, chunk))

@@ -6,6 +6,7 @@ it is killed: its scope is cancelled, and nobody may clean up behind it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -180,6 +181,14 @@ class Town:
     def results(self, id: str) -> list[ResultLine]:
         return [m for m in self.heard if isinstance(m, ResultLine) and m.id == id]
 
+    def assert_answered_once(self, agent: str, *ids: str) -> None:
+        """One ack and one result each in the session's stream; what came twice came the same."""
+        kept = self.redis.lines[SessionId(f"ses_{agent}")]
+        assert [line.seq for line in kept] == list(range(1, len(kept) + 1))
+        for id in ids:
+            assert [line.type for line in kept if line.id == id] == ["ack_line", "result_line"]
+            assert len(set(self.acks(id))) == len(set(self.results(id))) == 1
+
     async def show(self, chunk: str) -> ChunkStatic:
         before = len(self.heard)
         await self.offer(ShowAsked(ChunkId(chunk), GATEWAY))
@@ -216,7 +225,7 @@ class Town:
         for chunk, deltas in self.deltas.items():
             ticks = [delta.tick for delta in deltas]
             assert ticks == sorted(set(ticks)), f"{chunk} shows ticks twice or backwards: {ticks}"
-            for earlier, later in zip(deltas, deltas[1:], strict=False):
+            for earlier, later in itertools.pairwise(deltas):
                 assert later.prev_tick == earlier.tick, f"{chunk}: a gap before {later.tick}"
 
     def saved_tick(self, chunk: str) -> Tick:
