@@ -138,9 +138,29 @@ async def test_the_longest_wait_is_said(bench: Bench, clock: Clock) -> None:
     bus = bench.gateway_bus()
     slow, fast = a_take("slow", per_second=1, burst=1), a_take("fast", per_second=10, burst=1)
 
-    _, refused = await bus.offer([taking(slow, fast), taking(fast, slow)])
+    verdicts = await bus.offer([taking(slow, fast), taking(fast, slow), taking(slow, fast)])
 
-    assert 900 <= refused.retry_after_ms <= 1_000
+    assert all(900 <= verdict.retry_after_ms <= 1_000 for verdict in verdicts[1:])
+
+
+async def test_who_comes_back_too_early_has_the_rest_to_wait(bench: Bench, clock: Clock) -> None:
+    bus = bench.gateway_bus()
+    take = a_take(per_second=0.5, burst=1)
+    await bus.offer([taking(take)])
+
+    await wait_ms(50)
+
+    (refused,) = await bus.offer([taking(take)])
+    assert 1_000 < refused.retry_after_ms <= 1_950
+
+
+async def test_a_smaller_burst_counts_at_once(bench: Bench, clock: Clock) -> None:
+    bus = bench.gateway_bus()
+    await bus.offer([taking(a_take(per_second=0.01, burst=10))])
+
+    verdicts = await bus.offer([taking(a_take(per_second=0.01, burst=1))] * 2)
+
+    assert [verdict.retry_after_ms > 0 for verdict in verdicts] == [False, True]
 
 
 async def test_a_full_stream_takes_nothing(bench: Bench, clock: Clock) -> None:
