@@ -276,8 +276,8 @@ async def test_a_newcomer_finds_room_in_a_chunk_beside(
     await town.wait_for(lambda: len([m for m in town.heard if isinstance(m, Attached)]) == 3)
     placed = [m.chunk for m in town.heard if isinstance(m, Attached)]
     assert sorted(placed) == ["0:0", "1:0", "1:1"]
-    away = attrs.evolve(town.attach("dan2") if town.sign_up("dan2") else None, at=Position(1, 1))  # type: ignore[type-var]
-    await town.offer(away)
+    town.sign_up("dan")
+    await town.offer(town.attach("dan", at=Position(1, 1)))
     await town.wait_for(lambda: any(isinstance(m, AttachRefused) for m in town.heard))
 
 

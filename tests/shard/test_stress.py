@@ -74,7 +74,7 @@ async def _break(town: Town, dice: random.Random, until: float) -> None:
                 await trio.sleep(dice.uniform(0.1, 6))
                 town.redis.down = False
             case 5:
-                town.postgres.commit_doubt = dice.choice(["written", "lost"])  # type: ignore[assignment]
+                town.postgres.commit_doubt = dice.choice(["written", "lost"])
             case 6:
                 chunk = ChunkId(dice.choice(NEAR))
                 if chunk in town.postgres.chunks:
