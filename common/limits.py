@@ -25,6 +25,7 @@ SNAPSHOT_TICKS = 150  # 30 s: what a recovery replays at the most, some ms a chu
 FRAME_BYTES_MAX = 16 * 1024  # The protocol's.
 BODY_BYTES_MAX = 64 * 1024  # The protocol's.
 BODY_SECONDS_MAX = 10.0  # Honest bodies fit in one packet; this ends a client that drips.
+REST_SECONDS_MAX = 2.0  # After an early answer, for the rest of a body that nobody will look at.
 BAD_FRAMES_MAX = 5  # The protocol's: the fifth closes.
 CHUNKS_PER_VIEW_MAX = 25  # The protocol's.
 NAME_CHARACTERS_MAX = 32  # The protocol's.

@@ -22,6 +22,7 @@ from common.refusals import ProblemCode
 from gateway.address import client_address
 from gateway.http import agents, health, keys, sessions, signup, upgrades, world
 from gateway.http.bodies import read_body
+from gateway.http.exchange import Exchange
 from gateway.http.outside import Outside
 from gateway.http.pages import CONTENT_SECURITY_POLICY, Page, read_pages
 from gateway.http.problems import Problem, details_of, unavailable
@@ -37,6 +38,7 @@ View = Callable[..., Awaitable[Response]]
 
 def make_app(outside: Outside) -> QuartTrio:
     app = QuartTrio("gateway.http", static_folder=None)
+    app.asgi_http_class = Exchange
     app.config.update(MAX_CONTENT_LENGTH=BODY_BYTES_MAX, BODY_TIMEOUT=BODY_SECONDS_MAX)
     app.url_map.merge_slashes = False  # An address has one spelling; the others are 404.
     routes = all_routes(outside)

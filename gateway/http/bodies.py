@@ -23,11 +23,24 @@ async def read_body(request: Request, kind: type[B]) -> B | Problem:
     if data and not request.mimetype:
         return _unsupported()
     try:
-        return wire.decode(data or b"{}", kind)
+        return wire.structure(_integers(wire.parse(data or b"{}")), kind)
     except wire.Malformed as malformed:
         return Problem(
             "validation_failed", "The body is not what this call takes.", errors=malformed.faults
         )
+
+
+def _integers(value: object) -> object:
+    """Return ``value`` with 60 for 60.0: JSON Schema, and so our document, makes no difference."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_integers(item) for item in value]
+        case dict():
+            return {name: _integers(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _unsupported() -> Problem:

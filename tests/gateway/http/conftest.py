@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 import pytest
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
 from quart import Response
 from quart_trio import QuartTrio
 
-from common.adapters.clock import TrioClock
+from common.adapters.clock import SystemClock, TrioClock
 from common.adapters.memory_accounts import MemoryAccounts
 from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.adapters.memory_postgres import MemoryPostgres
 from common.adapters.memory_redis import MemoryRedis
 from common.bus import Offer, Verdict
+from common.grid import Slot
 from common.journal import Topology
 from common.settings import Settings
 from gateway.http.app import make_app
 from gateway.http.outside import Outside
+from gateway.ports import Clock
 from gateway.topology import Routes
 
 
@@ -96,8 +103,8 @@ def house() -> House:
     return a_house()
 
 
-def a_house() -> House:
-    clock = TrioClock()
+def a_house(clock: Clock | None = None) -> House:
+    clock = clock or TrioClock()
     redis = MemoryRedis()
     postgres = MemoryPostgres(clock.now_ms)
     bus = MemoryGatewayBus(redis)
@@ -110,3 +117,43 @@ def a_house() -> House:
         Settings(),
     )
     return House(redis, postgres, outside)
+
+
+WAIT_SECONDS_MAX = 10.0  # For a thread to start or end: it takes milliseconds.
+
+
+@pytest.fixture(scope="module")
+def live_url() -> Iterator[str]:
+    """A real server, over memory adapters unless TESSERA_TEST_URL names another."""
+    if live := os.environ.get("TESSERA_TEST_URL"):
+        yield live.rstrip("/")
+        return
+    ready = threading.Event()
+    told: list[tuple[str, Callable[[], None]]] = []
+    server = threading.Thread(target=trio.run, args=(_serve, ready, told))
+    server.start()
+    assert ready.wait(WAIT_SECONDS_MAX)
+    address, stop = told[0]
+    yield address
+    stop()
+    server.join(WAIT_SECONDS_MAX)
+    assert not server.is_alive()
+
+
+async def _serve(ready: threading.Event, told: list[tuple[str, Callable[[], None]]]) -> None:
+    house = a_house(SystemClock())
+    house.set(signups_per_min=0, keys_per_hour=0, sessions_per_min=0)
+    for slot in range(house.outside.routes.topology.shard_count):
+        house.redis.leases[Slot(slot)] = ("a shard", float("inf"))
+    stop, token = trio.Event(), trio.lowlevel.current_trio_token()
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+
+    async def run(task_status: trio.TaskStatus[list[str]]) -> None:
+        app: Any = house.app
+        await serve(app, config, shutdown_trigger=stop.wait, task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        binds: list[str] = await nursery.start(run)
+        told.append((binds[0], lambda: token.run_sync_soon(stop.set)))
+        ready.set()

@@ -1,0 +1,95 @@
+"""schemathesis against the live OpenAPI document: nothing it thinks of ends in a server error.
+
+It sends what the document allows and what it forbids, and checks statuses, headers, types and
+schemas, that the forbidden is refused, and that nothing is to be had without a token. A server
+that TESSERA_TEST_URL names should have its limits switched off (0), else much is only answered
+429. The streams' addresses are left out: an answer that does not end is nothing to validate.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import from_schema
+from schemathesis.engine.events import EngineFinished, FatalError, NonFatalError, ScenarioFinished
+
+EXAMPLES = int(os.environ.get("TESSERA_TEST_EXAMPLES", "20"))  # A call and phase.
+SECONDS_MAX = 25
+STREAMS = r"^/v1/(agent|spectate|spectate/ws)$"
+
+
+@attrs.define
+class Caller:
+    """Signs up once; has a live session whenever one is asked for."""
+
+    http: httpx.Client
+    api_key: str
+    session_token: str = "none"
+
+    def token(self, path: str) -> str | None:
+        if path == "/v1/sessions/current":
+            return self._live_session()
+        return self.api_key if path.startswith(("/v1/keys", "/v1/sessions")) else None
+
+    def _live_session(self) -> str:
+        current = {"Authorization": f"Bearer {self.session_token}"}
+        if self.http.get("/v1/sessions/current", headers=current).status_code != 200:
+            asking = {"Authorization": f"Bearer {self.api_key}"}
+            opened = self.http.post("/v1/sessions", headers=asking)
+            self.session_token = opened.raise_for_status().json()["session_token"]
+        return self.session_token
+
+
+@pytest.fixture
+def caller(live_url: str) -> Iterator[Caller]:
+    with httpx.Client(base_url=live_url, trust_env=False, timeout=10) as http:
+        name = f"schemathesis-{secrets.token_hex(6)}"
+        signed_up = http.post("/v1/signup", json={"name": name}).raise_for_status().json()
+        yield Caller(http, signed_up["api_key"])
+
+
+def test_every_call_does_what_its_document_says(live_url: str, caller: Caller) -> None:
+    settings = {
+        "seed": 1,
+        "max-time": SECONDS_MAX,
+        "generation": {"max-examples": EXAMPLES, "database": "none", "deterministic": True},
+        "request-timeout": 3,
+    }
+    config = SchemathesisConfig.from_dict(settings)
+    schema: Any = schemathesis.openapi.from_url(f"{live_url}/openapi.json", config=config)
+    schema = schema.exclude(path_regex=STREAMS)
+
+    @schema.auth(refresh_interval=None)
+    class Bearer:
+        def get(self, case: Any, _context: Any) -> str | None:
+            return caller.token(case.operation.path)
+
+        def set(self, case: Any, token: str | None, _context: Any) -> None:
+            if token is not None:
+                case.headers["Authorization"] = f"Bearer {token}"
+
+    calls, faults = 0, []
+    for event in from_schema(schema).execute():
+        match event:
+            case ScenarioFinished(recorder=recorder):
+                calls += len(recorder.interactions)
+                for checks in recorder.checks.values():
+                    for check in checks:
+                        if check.failure_info is not None:
+                            faults.append(f"{recorder.label}: {check.failure_info}")
+            case NonFatalError(value=error, label=label):
+                faults.append(f"{label}: {error!r}"); print(getattr(getattr(error,"request",None),"headers",None), getattr(getattr(error,"request",None),"url",None), repr(getattr(getattr(error,"request",None),"body",None))[:300])
+            case FatalError(exception=error):
+                raise error
+            case EngineFinished():
+                print(event)
+    print(calls)
+    assert not faults, "\n".join(faults)
