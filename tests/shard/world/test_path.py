@@ -46,6 +46,7 @@ def test_it_is_the_shortest_way_to_the_nearest_goal(
 
 
 @given(spots, spots)
+@settings(deadline=None)
 def test_all_floor_can_be_reached(start: Spot, goal: Spot) -> None:
     assert find_path(TERRAIN, start, (goal,)) is not None
 

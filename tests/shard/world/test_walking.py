@@ -8,7 +8,7 @@ import pytest
 from common.commands import MoveTo
 from common.events import Event, Failed, Moved
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Tick, chunk_id
-from common.limits import BLOCKED_TICKS_MAX, REFUSALS_MAX, REFUSED_TICKS
+from common.limits import BLOCKED_TICKS_MAX, REFUSALS_MAX, REFUSED_TICKS, REPLANS_MAX
 from shard.world.effects import Departing, Effect, Finished
 from shard.world.inputs import Order, Settle
 from shard.world.state import Agent, Chunk, Waiting, Walking
@@ -172,6 +172,17 @@ def test_a_walker_whose_goal_is_taken_fails_as_blocked_where_it_stands() -> None
     assert finished.reason == "blocked"
     assert spots(chunk)["a"] == (3, 2)
     assert chunk.agents[AgentId("a")].doing is None
+
+
+def test_a_walker_that_found_its_way_round_too_often_gives_up() -> None:
+    for replans, reason in ((REPLANS_MAX - 1, None), (REPLANS_MAX, "blocked")):
+        chunk = a_chunk(an_agent("a", 2, 2), an_agent("b", 4, 2))
+        waited, _, _ = run(advance(chunk, [order("a", 6, 2)]).chunk, BLOCKED_TICKS_MAX)
+        agent = waited.agents[AgentId("a")]
+        assert isinstance(agent.doing, Walking)
+        tired = attrs.evolve(agent, doing=attrs.evolve(agent.doing, replans=replans))
+        _, _, effects = run(attrs.evolve(waited, agents={**waited.agents, tired.id: tired}), 5)
+        assert [one.reason for one in effects if isinstance(one, Finished)] == [reason]
 
 
 def test_a_walker_that_gets_free_again_forgets_that_it_was_blocked() -> None:
