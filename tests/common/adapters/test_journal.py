@@ -508,6 +508,14 @@ async def test_a_snapshot_covers_the_journal_up_to_its_tick(journal: Journal) ->
     assert [row.tick for row in await written(journal)] == [3]
 
 
+async def test_what_a_snapshot_covers_is_never_replayed(journal: Journal) -> None:
+    epoch = await take(journal)
+    await journal.save([a_snapshot(epoch, 5)], frozenset({A}))
+    await journal.commit([a_row(epoch, tick=5)])
+    assert list(await journal.chunks()) == []
+    assert list(await written(journal)) == []
+
+
 async def test_a_snapshot_does_not_touch_another_chunk_s_journal(journal: Journal) -> None:
     epoch, other = await take(journal, A), await take(journal, B)
     await journal.commit([a_row(epoch), a_row(other, chunk=B)])

@@ -73,8 +73,9 @@ async def test_a_connection_lost_while_idle_is_not_used_again(
 ) -> None:
     ((pid,),) = await lonely.read("asking", "select pg_backend_pid()")
     await postgres.read("killing", "select pg_terminate_backend($1, 5000)", pid)
-    async with trio_asyncio.open_loop():
-        await trio.testing.wait_all_tasks_blocked(0.05)  # Until the news has come in.
+    with trio.fail_after(5):
+        while not lonely._idle[0].is_closed():  # Until the news has come in.
+            await trio.sleep(0.005)
     assert [row[0] for row in await lonely.write("asking", "select 1")] == [1]
 
 
