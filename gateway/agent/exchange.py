@@ -248,9 +248,10 @@ class Exchange:
 
     def replay(self, line: SessionLine, now_ms: int) -> list[Action]:
         """Tell a line of before the client came back; bad answers since then stay counted."""
-        return [
-            action for action in self.hear_line(line, now_ms) if not isinstance(action, Forgive)
-        ]
+        unforgiven = self._unforgiven
+        told = self.hear_line(line, now_ms)
+        self._unforgiven = unforgiven
+        return [action for action in told if not isinstance(action, Forgive)]
 
     def overdue(self, now_ms: int) -> list[Action]:
         """What to do about commands that nobody has decided on in time."""
