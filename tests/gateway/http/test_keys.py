@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from common.envelopes import Detach, SessionEnded
-from common.grid import GatewayId, SessionId
+from common.grid import ChunkId, GatewayId, SessionId
 
 
 async def make_key(house: Any, api_key: str, **body: object) -> Any:
@@ -156,7 +156,7 @@ async def test_revoking_a_key_ends_its_sessions_everywhere(house: Any, autojump_
         assert inbound.receive_nowait() == SessionEnded(id, replaced=False)
     slot = house.outside.routes.slot("0:0")
     ((_, detach),) = house.redis.stream(slot).entries
-    assert detach == Detach(id, agent["agent_id"], "0:0")
+    assert detach == Detach(id, agent["agent_id"], ChunkId("0:0"))
     answer = await house.call("GET", "/v1/sessions/current", token=session["session_token"])
     assert answer.status_code == 401
 

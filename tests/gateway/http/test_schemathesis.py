@@ -19,10 +19,10 @@ import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import from_schema
-from schemathesis.engine.events import EngineFinished, FatalError, NonFatalError, ScenarioFinished
+from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
-EXAMPLES = int(os.environ.get("TESSERA_TEST_EXAMPLES", "20"))  # A call and phase.
-SECONDS_MAX = 25
+EXAMPLES = int(os.environ.get("TESSERA_TEST_EXAMPLES", "10"))  # A call and phase.
+SECONDS_MAX = 20  # Then it is enough; on an idle machine it takes about half.
 STREAMS = r"^/v1/(agent|spectate|spectate/ws)$"
 
 
@@ -61,7 +61,7 @@ def test_every_call_does_what_its_document_says(live_url: str, caller: Caller) -
         "seed": 1,
         "max-time": SECONDS_MAX,
         "generation": {"max-examples": EXAMPLES, "database": "none", "deterministic": True},
-        "request-timeout": 3,
+        "request-timeout": 10,
     }
     config = SchemathesisConfig.from_dict(settings)
     schema: Any = schemathesis.openapi.from_url(f"{live_url}/openapi.json", config=config)
@@ -76,20 +76,30 @@ def test_every_call_does_what_its_document_says(live_url: str, caller: Caller) -
             if token is not None:
                 case.headers["Authorization"] = f"Bearer {token}"
 
-    calls, faults = 0, []
+    faults: list[str] = []
+    done: set[str] = set()
     for event in from_schema(schema).execute():
         match event:
             case ScenarioFinished(recorder=recorder):
-                calls += len(recorder.interactions)
-                for checks in recorder.checks.values():
-                    for check in checks:
-                        if check.failure_info is not None:
-                            faults.append(f"{recorder.label}: {check.failure_info}")
+                faults += [
+                    f"{recorder.label}: {check.failure_info}"
+                    for checks in recorder.checks.values()
+                    for check in checks
+                    if check.failure_info is not None
+                ]
+                done.update(_done(recorder))
             case NonFatalError(value=error, label=label):
-                faults.append(f"{label}: {error!r}"); print(getattr(getattr(error,"request",None),"headers",None), getattr(getattr(error,"request",None),"url",None), repr(getattr(getattr(error,"request",None),"body",None))[:300])
+                faults.append(f"{label}: {error!r}")
             case FatalError(exception=error):
                 raise error
-            case EngineFinished():
-                print(event)
-    print(calls)
     assert not faults, "\n".join(faults)
+    calls = {operation.ok().label for operation in schema.get_all_operations()}
+    # Else it was refused all along, and nothing was tried.
+    assert done >= calls - {"DELETE /v1/keys/{key_id}", "GET /v1/agents/{agent_id}"}
+
+
+def _done(recorder: Any) -> Iterator[str]:
+    """The calls that went well: made-up ids are never found, but all else is within reach."""
+    for id, interaction in recorder.interactions.items():
+        if interaction.response is not None and interaction.response.status_code < 300:
+            yield recorder.cases[id].value.operation.label

@@ -7,7 +7,7 @@ import trio
 
 from common.challenge import decode_base64url
 from common.envelopes import Detach, SessionEnded
-from common.grid import GatewayId, SessionId
+from common.grid import ChunkId, GatewayId, SessionId
 from common.tokens import Kind, parse_token
 
 
@@ -31,7 +31,9 @@ async def test_a_session_has_all_that_a_connection_needs(house: Any, autojump_cl
     assert resume is not None
     kept = house.postgres.sessions[session["session_id"]]
     assert kept.resume_hashes == (resume.hash,)
-    assert parse_token(Kind.SESSION, session["session_token"]).hash == kept.token_hash
+    token = parse_token(Kind.SESSION, session["session_token"])
+    assert token is not None
+    assert token.hash == kept.token_hash
 
 
 async def test_no_body_at_all_is_an_empty_one(house: Any, autojump_clock: Any) -> None:
@@ -93,7 +95,7 @@ async def test_a_session_that_is_ended_is_over_everywhere(house: Any, autojump_c
         assert (response.status_code, await response.get_data()) == (204, b"")
         assert inbound.receive_nowait() == SessionEnded(id, replaced=False)
     ((_, detach),) = house.redis.stream(house.outside.routes.slot("0:0")).entries
-    assert detach == Detach(id, agent["agent_id"], "0:0")
+    assert detach == Detach(id, agent["agent_id"], ChunkId("0:0"))
     assert (await house.call("GET", "/v1/sessions/current", token=token)).status_code == 401
     assert (await house.call("DELETE", "/v1/sessions/current", token=token)).status_code == 401
 
