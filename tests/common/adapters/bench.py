@@ -171,3 +171,9 @@ def offers(*ids: str, slot: Slot = SLOT) -> list[Offer]:
 
 def ids(received: Iterable[object]) -> list[str]:
     return [message.id for message in received if isinstance(message, CommandOffered)]
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Redis]:
+    async with trio_asyncio.open_loop(), open_redis(url) as redis:
+        yield redis

@@ -1,128 +1,27 @@
 from __future__ import annotations
 
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from functools import partial
-
 import pytest
 import trio
-import trio_asyncio
 
-from common.adapters.redis import Redis, Script, open_redis, read_script
+from common.adapters.redis import Script, open_redis, read_script
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.adapters.redis_leases import RedisLeases
 from common.adapters.redis_shard_bus import RedisShardBus
-from common.bus import GatewayBeat, Outgoing, Restored, SlotBeat
+from common.bus import Outgoing
 from common.errors import InDoubt, Misconfigured, Unavailable
-from common.grid import AgentId, Epoch, Tick
 from common.limits import (
     REDIS_CALLS_MAX,
     REDIS_FAILURES_MAX,
     REDIS_PAUSE_SECONDS,
     REDIS_SECONDS_MAX,
 )
-from gateway import ports as gateway_ports
-from shard import ports as shard_ports
+from tests.common.adapters.bad_server import Server
 from tests.common.adapters.bench import (
-    ALICE,
-    EAST,
-    HERE,
     SLOT,
-    MemoryBench,
     deltas,
-    hear,
     offers,
+    opened,
 )
-
-# Trouble
-
-
-def every_call(
-    bus: gateway_ports.Bus, shard_bus: shard_ports.Bus, leases: shard_ports.Leases
-) -> list[Callable[[], Awaitable[object]]]:
-    agent = AgentId("agt_1")
-    return [
-        partial(bus.offer, offers("a")),
-        partial(subscribe, bus),
-        partial(bus.deltas_after, HERE, Tick(1)),
-        partial(bus.bind, ALICE, EAST),
-        partial(bus.release, ALICE, 1),
-        partial(bus.refresh, [ALICE]),
-        partial(bus.is_present, ALICE),
-        partial(bus.end, ALICE, False),
-        partial(bus.lines_after, ALICE, 0),
-        partial(bus.strike, agent, "invalid"),
-        partial(bus.forgive, agent),
-        partial(bus.cooldown_ms, agent),
-        partial(bus.beat, EAST, GatewayBeat(1, 1)),
-        bus.counts,
-        bus.ping,
-        partial(shard_bus.receive, SLOT, "0", 1, 10),
-        partial(shard_bus.done, SLOT, "5-1"),
-        partial(shard_bus.publish, deltas(1)),
-        partial(shard_bus.fence, {HERE: Epoch(1)}),
-        partial(shard_bus.absent, [ALICE]),
-        partial(shard_bus.reprieve, [ALICE]),
-        partial(shard_bus.beat, SLOT, SlotBeat("one", 1, 1, 1.0)),
-        shard_bus.ping,
-        partial(leases.acquire, SLOT, "one"),
-        partial(leases.renew, SLOT, "one"),
-        partial(leases.release, SLOT, "one"),
-    ]
-
-
-async def subscribe(bus: gateway_ports.Bus) -> None:
-    async with bus.inbound(EAST):
-        raise AssertionError("there is nothing to subscribe to")
-
-
-async def test_every_call_is_unavailable_while_the_memory_is_down() -> None:
-    bench = MemoryBench(down=True)
-    for call in every_call(bench.gateway_bus(), bench.shard_bus(), bench.leases()):
-        with pytest.raises(Unavailable):
-            await call()
-
-
-async def test_a_memory_that_was_down_restores_subscriptions(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    bench = MemoryBench()
-    bus = bench.gateway_bus()
-    async with bus.inbound(EAST) as inbox:
-        await bus.watch(HERE)
-        bench.redis.down = True
-        await trio.sleep(10)
-        with pytest.raises(trio.WouldBlock):
-            inbox.receive_nowait()
-
-        bench.redis.down = False
-
-        assert isinstance(await hear(inbox), Restored)
-
-
-async def test_a_receiver_hears_at_once_that_the_memory_is_down(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    bench = MemoryBench()
-
-    async def go_down() -> None:
-        await trio.sleep(1)
-        bench.redis.down = True
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(go_down)
-        with pytest.raises(Unavailable):
-            await bench.shard_bus().receive(SLOT, "0", 1, 60_000)
-    assert trio.current_time() < 2
-
-
-async def test_every_call_is_unavailable_when_nothing_listens() -> None:
-    async with opened(f"redis://127.0.0.1:{free_port()}") as redis:
-        bus, shard_bus, leases = RedisGatewayBus(redis), RedisShardBus(redis), RedisLeases(redis)
-        for call in every_call(bus, shard_bus, leases):
-            with pytest.raises(Unavailable):
-                await call()
 
 
 async def test_after_some_failures_nobody_is_asked_for_a_while() -> None:
@@ -201,9 +100,6 @@ async def test_an_address_that_can_t_be_one_is_said_to_the_operator() -> None:
             pass
 
 
-# The real server
-
-
 @pytest.mark.embedded
 async def test_a_wrong_password_is_unavailable(redis_url: str) -> None:
     _, _, place = redis_url.rpartition("@")
@@ -279,71 +175,3 @@ def test_every_script_says_what_it_takes_and_gives() -> None:
     for name in ("offer", "publish", "bind", "counts"):
         header = read_script(name).source.split("\n\n")[0]
         assert all(word in header for word in ("-- KEYS:", "-- ARGV:", "-- Reply:"))
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Redis]:
-    async with trio_asyncio.open_loop(), open_redis(url) as redis:
-        yield redis
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Server:
-    """Speaks just enough of Redis to misbehave: one answer to each command, in order.
-
-    b"" hangs up, None never answers. What a client says of itself is not counted.
-    """
-
-    def __init__(self, answers: list[bytes | None]) -> None:
-        self.commands: list[list[bytes]] = []
-        self._answers = iter(answers)
-        self._streams: list[trio.SocketStream] = []
-
-    async def __aenter__(self) -> Server:
-        self._nursery_manager = trio.open_nursery()
-        self._nursery = await self._nursery_manager.__aenter__()
-        serve = partial(trio.serve_tcp, self._serve, 0, host="127.0.0.1")
-        (listener,) = await self._nursery.start(serve)
-        self.url = f"redis://127.0.0.1:{listener.socket.getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        self._nursery.cancel_scope.cancel()
-        await self._nursery_manager.__aexit__(None, None, None)
-
-    def hang_up(self) -> None:
-        for stream in self._streams:
-            stream.socket.shutdown(trio.socket.SHUT_RDWR)
-
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        self._streams.append(stream)
-        waiting = b""
-        async for data in stream:
-            *lines, waiting = (waiting + data).split(b"\r\n")
-            for command in commands_in(lines):
-                if not await self._answer(stream, command):
-                    return
-
-    async def _answer(self, stream: trio.SocketStream, command: list[bytes]) -> bool:
-        if command[0] == b"CLIENT":
-            await stream.send_all(b"+OK\r\n")
-            return True
-        self.commands.append(command)
-        answer = next(self._answers)
-        if answer is None:
-            await trio.sleep_forever()
-        await stream.send_all(answer or b"")
-        return answer != b""
-
-
-def commands_in(lines: list[bytes]) -> Iterator[list[bytes]]:
-    """Arrays of short words, a line each and its length before; these tests send whole ones."""
-    while lines:
-        count = int(lines[0][1:])
-        yield lines[2 : 2 * count + 1 : 2]
-        lines = lines[2 * count + 1 :]

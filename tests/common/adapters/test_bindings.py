@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+from trio.abc import Clock
+
+from common.bus import Outgoing
+from common.envelopes import Replaced, SessionEnded
+from tests.common.adapters.bench import (
+    ALICE,
+    BOB,
+    EAST,
+    SHORT,
+    WEST,
+    Bench,
+    an_ack,
+    hear,
+    wait_ms,
+)
+
+
+async def test_each_connection_has_a_higher_number(bench: Bench, clock: Clock) -> None:
+    bus = bench.gateway_bus()
+    first = await bus.bind(ALICE, EAST)
+
+    second = await bus.bind(ALICE, EAST)
+    await wait_ms(50)
+    await bench.forget()
+    third = await bus.bind(ALICE, EAST)
+
+    assert first.connection < second.connection < third.connection
+
+
+async def test_the_gateway_of_the_old_connection_hears_that_it_was_replaced(
+    bench: Bench, clock: Clock
+) -> None:
+    bus = bench.gateway_bus()
+    async with bus.inbound(EAST) as east, bench.gateway_bus().inbound(WEST) as west:
+        first = await bus.bind(ALICE, EAST)
+        second = await bus.bind(ALICE, WEST)
+        await bus.bind(ALICE, WEST)
+
+        assert await hear(east) == Replaced(ALICE, first.connection)
+        assert await hear(west) == Replaced(ALICE, second.connection)
+
+
+async def test_a_connection_that_was_lost_is_not_replaced(bench: Bench, clock: Clock) -> None:
+    bus = bench.gateway_bus()
+    async with bus.inbound(EAST) as inbox:
+        first = await bus.bind(ALICE, EAST)
+        await bus.release(ALICE, first.connection)
+
+        second = await bus.bind(ALICE, EAST)
+        await bus.end(ALICE, replaced=False)
+
+        assert second.connection > first.connection
+        assert await hear(inbox) == SessionEnded(ALICE)
+
+
+async def test_a_released_session_runs_out(bench: Bench, clock: Clock) -> None:
+    bus = bench.gateway_bus()
+    bound = await bus.bind(ALICE, EAST)
+    await bus.release(ALICE, bound.connection)
+    assert await bus.is_present(ALICE)
+
+    await wait_ms(SHORT.resume_ms + 20)
+
+    assert not await bus.is_present(ALICE)
+
+
+async def test_a_connection_that_was_replaced_releases_nothing(bench: Bench, clock: Clock) -> None:
+    bus = bench.gateway_bus()
+    old = await bus.bind(ALICE, EAST)
+    async with bench.gateway_bus().inbound(WEST) as west:
+        await bus.bind(ALICE, WEST)
+
+        await bus.release(ALICE, old.connection)
+        await wait_ms(SHORT.resume_ms + 20)
+
+        assert await bus.is_present(ALICE)
+        await bench.shard_bus().publish(Outgoing(lines=[an_ack(1)]))
+        assert await hear(west) == an_ack(1)
+
+
+async def test_a_bound_session_is_present_for_as_long_as_it_is_refreshed(
+    bench: Bench, clock: Clock
+) -> None:
+    bus = bench.gateway_bus()
+    await bus.bind(ALICE, EAST)
+
+    for _ in range(3):
+        await wait_ms(SHORT.presence_ms * 0.5)
+        await bus.refresh([ALICE])
+        assert await bus.is_present(ALICE)
+
+    await wait_ms(SHORT.presence_ms + 20)
+    assert not await bus.is_present(ALICE)
+
+
+async def test_a_session_that_redis_does_not_know_may_be_there(bench: Bench, clock: Clock) -> None:
+    assert await bench.gateway_bus().is_present(ALICE)
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_the_gateway_hears_that_a_session_ended(
+    bench: Bench, clock: Clock, replaced: bool
+) -> None:
+    bus = bench.gateway_bus()
+    async with bus.inbound(EAST) as inbox:
+        await bus.bind(ALICE, EAST)
+
+        await bus.end(ALICE, replaced)
+        await bus.end(ALICE, replaced)
+        await bus.bind(BOB, EAST)
+        await bus.end(BOB, replaced)
+
+        assert await hear(inbox) == SessionEnded(ALICE, replaced)
+        assert await hear(inbox) == SessionEnded(BOB, replaced)
+    assert not await bus.is_present(ALICE)
