@@ -13,8 +13,8 @@ from common.adapters.memory_journal import MemoryJournal
 from common.adapters.memory_shard_bus import MemoryShardBus
 from common.bus import Outgoing
 from common.commands import Say
-from common.envelopes import ArrivalAsked, CrossingAnswered
-from common.grid import ChunkId, SessionId
+from common.envelopes import ArrivalAsked, CrossingAnswered, Detach
+from common.grid import AgentId, ChunkId, SessionId
 from common.journal import Committed, Conflict, Fact, Row, TransferFact
 from shard.world.codec import decode_input
 from shard.world.inputs import Arrive, Settle
@@ -177,8 +177,9 @@ async def test_what_comes_while_an_agent_stands_at_a_border_is_held_and_survives
         while not town.postgres.transfers:
             await trio.sleep(0.1)
     await trio.sleep(1)
-    await town.offer(town.command("ann", "c2", Say("at the border"), chunk="0:0"))
-    await trio.sleep(0.5)
+    offer = town.command("ann", "c2", Say("at the border"), chunk="0:0")
+    await town.offer(attrs.evolve(offer, expires_at_ms=offer.expires_at_ms + 60_000))
+    await trio.sleep(3)
     assert not town.acks("c2")
     await town.kill("source")
     town.start("source2")
@@ -188,6 +189,44 @@ async def test_what_comes_while_an_agent_stands_at_a_border_is_held_and_survives
     await town.wait_for(lambda: town.results("c2"), 10)
     assert town.results("c2")[0].chunk == "1:0"
     await _assert_she_is_there(town)
+
+
+async def test_nobody_is_asked_at_a_border_before_it_is_on_record_where_the_agent_stands(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    class Slow(MemoryJournal):
+        gate = trio.Event()
+
+        async def record(self, facts: Sequence[Fact]) -> frozenset[ChunkId]:
+            await self.gate.wait()
+            return await super().record(facts)
+
+    slow = Slow(town.postgres)
+    town.start("source", attrs.evolve(town.outside(), journal=slow))
+    await trio.sleep(0.1)
+    town.start("target")
+    await _set_out(town)
+    await trio.sleep(30)
+    assert {kept.state for kept in town.postgres.transfers.values()} == {"cancelled"}
+    slow.gate.set()
+    await town.wait_for(lambda: town.results("c1"), 120)
+
+
+async def test_who_went_away_and_came_back_is_not_looked_for_where_it_went(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1")
+    await trio.sleep(0.1)
+    town.start("s2")
+    await _set_out(town)
+    await _assert_she_is_there(town)
+    await town.offer(town.command("ann", "c2", town.goal("0:0"), chunk="1:0"))
+    await town.wait_for(lambda: town.results("c2"), 200)
+    await town.offer(Detach(SessionId("ses_ann"), AgentId("ann"), ChunkId("0:0")))
+    await trio.sleep(2)
+    assert town.population() == {}
+    attached = await town.join("ann", "ses_new")
+    assert (attached.chunk, attached.position) == ("0:0", town.results("c2")[0].position)
 
 
 async def test_who_attaches_during_a_crossing_hears_where_the_agent_ended(

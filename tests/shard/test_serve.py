@@ -194,6 +194,21 @@ async def test_what_looks_in_the_wrong_chunk_is_sent_after_its_agent(
     assert again.chunk == "1:0"
 
 
+async def test_after_a_crash_the_record_says_where_an_agent_went(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1")
+    await town.join("ann")
+    await town.offer(town.command("ann", "c1", town.goal("1:0")))
+    await town.wait_for(lambda: town.results("c1"), 120)
+    await town.kill("s1")
+    town.start("s2")
+    await trio.sleep(5)
+    await town.offer(town.command("ann", "c2", Say("over here"), chunk="0:0"))
+    await town.wait_for(lambda: town.results("c2"))
+    assert town.results("c2")[0].chunk == "1:0"
+
+
 async def test_a_command_of_somebody_who_is_nowhere_is_refused(
     autojump_clock: MockClock, town: Town
 ) -> None:
@@ -375,6 +390,22 @@ async def test_a_lost_lease_stops_the_ticks_at_once(autojump_clock: MockClock, t
     assert len(town.deltas[ChunkId("0:0")]) == seen
     await town.wait_for(lambda: town.results("c1"), 60)
     town.assert_streams_are_unbroken()
+
+
+async def test_a_lease_that_cannot_be_renewed_stops_the_ticks_when_it_ends(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1")
+    await town.join("ann")
+    await town.offer(town.command("ann", "c1", Wait(50)))
+    await town.wait_for(lambda: town.acks("c1"))
+    town.redis.down = True
+    await trio.sleep(LEASE_MS / 1000)
+    ticks = REGISTRY.get_sample_value("tessera_shard_tick_seconds_count")
+    await trio.sleep(5)
+    assert REGISTRY.get_sample_value("tessera_shard_tick_seconds_count") == ticks
+    town.redis.down = False
+    await town.wait_for(lambda: town.results("c1"), 60)
 
 
 async def test_a_chunk_that_somebody_else_took_is_dropped_and_taken_back(
