@@ -16,6 +16,7 @@ import httpx
 import trio
 
 from common.accounts import Scope
+from common.adapters.beside import beside
 from common.commands import Command, MoveTo, Say, Wait
 from common.events import Event
 from common.frames import (
@@ -199,11 +200,9 @@ async def connect(
         link = Link(url, http, who.api_key, agent._hear, agent._begin, agent._last_seq, ticket)
         agent._link = link
         try:
-            async with trio.open_nursery(strict_exception_groups=False) as nursery:
-                nursery.start_soon(link.keep)
+            async with beside(link.keep):
                 await agent._ready.wait()
                 yield agent
-                nursery.cancel_scope.cancel()
         finally:
             if leave:
                 with trio.move_on_after(2, shield=True):

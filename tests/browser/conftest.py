@@ -40,7 +40,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test when it logs an error of its own."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    # The page's own policy forbids eval, with which playwright waits for things.
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, color_scheme="dark", bypass_csp=True
+    )
     errors: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
