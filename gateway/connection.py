@@ -16,7 +16,9 @@ from typing import Any
 import structlog
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -26,6 +28,7 @@ from wsproto.events import Message
 from common.limits import (
     ABANDONED_SECONDS_MAX,
     FRAME_BYTES_MAX,
+    GOODBYE_SECONDS_MAX,
     LINGER_SECONDS,
     SEND_SECONDS_MAX,
 )
@@ -81,10 +84,15 @@ class Connection(TCPServer):
         self._hanging_up = True
 
     async def protocol_send(self, event: Event) -> None:
-        if not isinstance(event, RawData):
+        if isinstance(event, RawData):
+            if not await self._write(event.data):
+                await self.protocol.handle(Closed())
+            return
+        # An endpoint may be cancelled because its request is over (quart-trio does that) while
+        # it brings this news itself: lost, the connection would be neither idle nor closed.
+        deadline = trio.current_time() + GOODBYE_SECONDS_MAX
+        with trio.CancelScope(shield=True, deadline=deadline):
             await super().protocol_send(event)
-        elif not await self._write(event.data):
-            await self.protocol.handle(Closed())
 
     async def _write(self, data: bytes) -> bool:
         """Whether ``data`` was written: all of it, since half a frame would be worse than none."""
@@ -115,11 +123,18 @@ class Connection(TCPServer):
             # Once we are closing it is read and thrown away: to close on unread bytes is a reset,
             # and then the client never reads why.
             if not self._closing:
-                await self.protocol.handle(RawData(data))
-                if self._hanging_up:
-                    await self.protocol_send(Closed())
+                await self._handle(data)
             if not data:
                 return
+
+    async def _handle(self, data: bytes) -> None:
+        was_http1 = isinstance(self.protocol.protocol, H11Protocol)
+        await self.protocol.handle(RawData(data))
+        if self._hanging_up:
+            await self.protocol_send(Closed())
+        if was_http1 and isinstance(self.protocol.protocol, H2Protocol):
+            # The preface of HTTP/2 counted as a request and stopped the clock, but it is none.
+            await self.protocol_send(Updated(idle=self.protocol.protocol.idle))
 
     async def _close(self) -> None:
         """Say that no more will come; close once the client has read it, or had the time to."""

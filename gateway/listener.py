@@ -6,6 +6,7 @@ no other connection class, keeps a port of 0 to itself, and can't end a write th
 
 from __future__ import annotations
 
+import logging
 import socket
 from functools import partial
 
@@ -15,10 +16,37 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
-from common.limits import SEND_BUFFER_BYTES, VANISHED_SECONDS_MAX
+from common.limits import (
+    BACKLOG,
+    FRAME_BYTES_MAX,
+    GRACE_SECONDS,
+    HEAD_BYTES_MAX,
+    HEAD_SECONDS_MAX,
+    PING_SECONDS,
+    SEND_BUFFER_BYTES,
+    VANISHED_SECONDS_MAX,
+)
 from gateway.connection import Connection
 
 _Listener = trio.SSLListener[trio.SocketStream] | trio.SocketListener
+
+
+def make_config(host: str, port: int) -> Config:
+    """Return Hypercorn's settings for the public port: every bound that it knows of is set."""
+    config = Config()
+    config.bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+    config.backlog = BACKLOG
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.graceful_timeout = GRACE_SECONDS
+    config.h11_max_incomplete_size = HEAD_BYTES_MAX
+    config.h2_max_header_list_size = HEAD_BYTES_MAX
+    config.include_server_header = False
+    # Counted from connecting, and from the end of each answer, to the end of the next head.
+    # (``read_timeout`` would end event streams as well, whose clients say nothing for hours.)
+    config.keep_alive_timeout = HEAD_SECONDS_MAX
+    config.websocket_max_message_size = FRAME_BYTES_MAX
+    config.websocket_ping_interval = PING_SECONDS
+    return config
 
 
 async def serve(

@@ -1,0 +1,348 @@
+"""What clients can do to the public port: real sockets, time that jumps."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from common.limits import (
+    FRAME_BYTES_MAX,
+    GRACE_SECONDS,
+    HEAD_SECONDS_MAX,
+    LINGER_SECONDS,
+    SEND_SECONDS_MAX,
+)
+from tests.gateway.sockets import Client, a_frame, a_port
+from tests.gateway.stream.scripted import arrival, step
+
+CALM_SECONDS = 0.02  # Real: the clock may jump once nothing moved for so long, also in the kernel.
+
+
+@pytest.fixture
+def calm(autojump_clock: MockClock) -> MockClock:
+    autojump_clock.autojump_threshold = CALM_SECONDS
+    return autojump_clock
+
+
+async def test_the_stream_comes_through(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.watch()
+        await client.until("event: chunk_static\n")
+        await port.scene.shard.say(3, arrival())
+        got = await client.until("event: chunk_delta\nid: 1.3.0~0~1~0\ndata: {")
+        head = got.partition(b"\r\n\r\n")[0].lower()
+        assert client.status == 200
+        for header in (
+            b"content-type: text/event-stream", b"cache-control: no-store", b"x-accel-buffering: no"
+        ):  # fmt: skip
+            assert header in head
+
+
+async def test_the_websocket_comes_through_and_is_read_only(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.websocket("/v1/spectate/ws?chunks=0:0")
+        await client.until('{"event":"chunk_static","id":"1.0.0~0~1~0","data":{')
+        await client.stream.send_all(a_frame(b"hello"))
+        got = await client.end()
+        assert got.endswith(b"\x88\x0b" + (1008).to_bytes(2, "big") + b"read_only")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+async def test_other_methods_are_refused_also_with_a_big_body(calm: MockClock, method: str) -> None:
+    async with a_port() as port:
+        client = await port.client()
+        size = 3_000_000
+
+        async def send() -> None:
+            more = (f"Content-Length: {size}",)
+            await client.send(f"{method} /v1/spectate?chunks=0:0 HTTP/1.1", b"x" * size, more)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            await client.end()
+        assert client.status == 405
+        assert client.problem["code"] == "method_not_allowed"
+        assert b"allow: GET" in client.got
+
+
+async def test_a_body_is_refused(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.client()
+        head = "GET /v1/spectate?chunks=0:0 HTTP/1.1"
+        await client.send(head, b"xx", ("Content-Length: 2",))
+        await client.until('"errors":')
+        assert client.status == 422
+
+
+async def test_a_websocket_that_leads_nowhere_is_404_before_the_upgrade(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.websocket("/v1/nowhere")
+        await client.end()
+        assert client.status == 404
+        assert client.problem["code"] == "not_found"
+
+
+async def test_a_head_that_comes_a_byte_a_second_is_cut_off(calm: MockClock) -> None:
+    async with a_port() as port:
+        client, other = await port.client(), await port.watch()
+        began = trio.current_time()
+        assert await _is_cut_off(
+            client, b"GET /v1/spectate?chunks=0:0 HTTP/1.1\r\nX-Drip: " + b"x" * 99
+        )
+        assert HEAD_SECONDS_MAX <= trio.current_time() - began <= HEAD_SECONDS_MAX + 2
+        await port.scene.shard.say(3, arrival())
+        await other.until("chunk_delta")
+
+
+async def test_a_silent_connection_is_cut_off_and_so_is_one_that_was_served_before(
+    calm: MockClock,
+) -> None:
+    async with a_port() as port:
+        silent, served = await port.client(), await port.ask("GET / HTTP/1.1")
+        await served.until("ok")
+        began = trio.current_time()
+        assert await silent.end() == b""
+        await served.end()
+        assert trio.current_time() - began <= HEAD_SECONDS_MAX + 1
+
+
+async def test_a_body_that_drips_does_not_hold_what_is_answered_already(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.client()
+        await client.send("POST / HTTP/1.1", more=("Content-Length: 1000",))
+        await client.until("ok")
+        began = trio.current_time()
+        assert await _is_cut_off(client, b"x" * 1000)
+        assert trio.current_time() - began <= LINGER_SECONDS + 2
+
+
+async def test_a_body_that_nobody_reads_does_not_block_the_answer(calm: MockClock) -> None:
+    """Hypercorn's queue to the app holds ten events; the eleventh waits for one who reads."""
+    async with a_port() as port:
+        client = await port.client()
+        size = 5_000_000
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                more = (f"Content-Length: {size}",)
+                nursery.start_soon(_swallow, client.send, "POST /deaf HTTP/1.1", b"x" * size, more)
+                await client.until("ok")
+                await client.is_reset()
+        await _nothing_lives(port)
+
+
+async def test_a_reader_that_never_reads_is_ended_and_costs_others_nothing(calm: MockClock) -> None:
+    async with a_port() as port:
+        stuck = await port.watch(receive_buffer=4096)
+        other = await port.watch()
+        for client in (stuck, other):
+            await client.until("chunk_static")
+        big = [arrival(f"agent-{number}") for number in range(300)]
+        await port.scene.shard.say(1, *big)
+        moves = [step(f"agent-{number}", x=5) for number in range(300)]
+        began = trio.current_time()
+        for tick in range(2, 302):
+            await port.scene.shard.say(tick, *moves)
+            await other.until(f"id: 1.{tick}.")
+            other.got = b""
+        waited = trio.current_time() - began  # The clock jumps a little when this machine is busy.
+        assert waited < SEND_SECONDS_MAX / 2, "nobody waited for the one who does not read"
+        await trio.sleep(SEND_SECONDS_MAX + 2)
+        assert port.spectators.count == 1
+        assert await stuck.is_reset()
+
+
+async def test_a_reader_that_is_slow_is_resynced_three_times_and_then_gone(calm: MockClock) -> None:
+    async with a_port() as port:
+        slow = await port.watch(receive_buffer=4096)
+        await slow.until("chunk_static")
+        big = [arrival(f"agent-{number}") for number in range(100)]
+        await port.scene.shard.say(1, *big)
+        moves = [step(f"agent-{number}", x=5) for number in range(100)]
+        tick = 1
+        for times in range(3):
+            for _ in range(400):
+                tick += 1
+                await port.scene.shard.say(tick, *moves)
+                await trio.testing.wait_all_tasks_blocked()
+            if times < 2:
+                await slow.until(b'event: resync\ndata: {"reason":"slow"')
+                await slow.until(f"id: 1.{tick}.")
+                slow.got = b""
+        with trio.fail_after(1):
+            assert await slow.is_reset()
+        assert port.spectators.count == 0
+
+
+async def test_a_frame_too_big_is_1009_and_the_client_may_not_go_on(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.websocket("/v1/agent")
+        await client.until("\r\n\r\n")
+        await client.stream.send_all(a_frame(b"x" * FRAME_BYTES_MAX))
+        await client.stream.send_all(a_frame(b"x" * (FRAME_BYTES_MAX + 1)))
+        await _swallow(client.stream.send_all, a_frame(b"x" * 3_000_000))
+        got = await client.end()
+        assert got.endswith(b"\x88\x02" + (1009).to_bytes(2, "big"))
+        await _nothing_lives(port)
+        assert port.agents == ["websocket.connect", "websocket.receive", "websocket.disconnect"]
+
+
+async def test_a_frame_is_measured_in_bytes_not_in_characters(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.websocket("/v1/agent")
+        await client.until("\r\n\r\n")
+        await client.stream.send_all(a_frame("é".encode() * (FRAME_BYTES_MAX // 2 + 1)))
+        assert (await client.end()).endswith((1009).to_bytes(2, "big"))
+
+
+async def test_a_message_in_many_fragments_has_the_same_bound(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.websocket("/v1/agent")
+        await client.until("\r\n\r\n")
+        await client.stream.send_all(a_frame(b"x" * 10_000, first=0))
+        await client.stream.send_all(a_frame(b"x" * 10_000, opcode=0, first=0))
+        assert (await client.end()).endswith((1009).to_bytes(2, "big"))
+
+
+async def test_nothing_is_inflated(calm: MockClock) -> None:
+    async with a_port() as port:
+        offer = "Sec-WebSocket-Extensions: permessage-deflate"
+        client = await port.websocket("/v1/agent", offer)
+        got = await client.until("\r\n\r\n")
+        assert b"sec-websocket-extensions" not in got.lower()
+        bomb = zlib.compressobj(wbits=-15)
+        deflated = bomb.compress(b"x" * 10_000_000) + bomb.flush(zlib.Z_SYNC_FLUSH)
+        await _swallow(client.stream.send_all, a_frame(deflated[:-4], first=0xC0))
+        await client.end()
+        assert "websocket.receive" not in port.agents
+
+
+async def test_data_before_the_upgrade_leaves_no_endpoint_behind(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.client()
+        await client.send(
+            "GET /v1/agent HTTP/1.1", a_frame(b"early"),
+            ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
+        )  # fmt: skip
+        await client.is_reset()
+        await client.stream.aclose()
+        await _nothing_lives(port)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\0" * 100, b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 200,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9) * 20,
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nHTTP2-Settings: !!!\r\nConnection: upgrade\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"y" * 100_000,
+    ],
+)  # fmt: skip
+async def test_bytes_that_nobody_expects_end_their_own_connection_only(
+    calm: MockClock, junk: bytes
+) -> None:
+    async with a_port() as port:
+        other = await port.watch()
+        await other.until("chunk_static")
+        client = await port.client()
+        await _swallow(client.stream.send_all, junk)
+        await client.is_reset()
+        await port.scene.shard.say(3, arrival())
+        await other.until("chunk_delta")
+
+
+async def test_a_bug_in_an_endpoint_is_500_for_one_and_nothing_for_others(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.ask("GET /bug HTTP/1.1")
+        await client.end()
+        assert client.status == 500
+        assert b"Traceback" not in client.got
+        again = await port.ask("GET / HTTP/1.1")
+        await again.until("ok")
+
+
+async def test_a_client_that_goes_is_noticed_at_once(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.watch()
+        await client.until("chunk_static")
+        assert port.spectators.count == 1
+        began = trio.current_time()
+        await client.stream.aclose()
+        while port.spectators.count:
+            await trio.sleep(0.001)
+        assert trio.current_time() - began < 1
+
+
+async def test_a_stop_ends_streams_at_once_and_the_stuck_ones_in_time(calm: MockClock) -> None:
+    async with a_port() as port:
+        stuck = await port.watch(receive_buffer=4096)
+        client, frames = await port.watch(), await port.websocket("/v1/spectate/ws?chunks=0:0")
+        for each in (stuck, client, frames):
+            await each.until("chunk_static")
+        big = [arrival(f"agent-{number}") for number in range(300)]
+        await port.scene.shard.say(1, *big)
+        moves = [step(f"agent-{number}", x=5) for number in range(300)]
+        for tick in range(2, 200):
+            await port.scene.shard.say(tick, *moves)
+            for each in (client, frames):
+                await each.until(f"1.{tick}.")
+                each.got = b""
+        began = trio.current_time()
+        port.stop.set()
+        assert (await client.end()).endswith(b"0\r\n\r\n")
+        assert (1012).to_bytes(2, "big") in await frames.end()
+        assert trio.current_time() - began < 1
+        with pytest.raises(OSError, match="refused"):
+            await port.client()
+        assert await stuck.is_reset()
+        assert trio.current_time() - began <= GRACE_SECONDS + 0.5
+
+
+async def _is_cut_off(client: Client, drops: bytes) -> bool:
+    """Send a byte a second; True once the server has had enough."""
+    with trio.move_on_after(2 * HEAD_SECONDS_MAX + 10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_drip, client, drops)
+            await client.is_reset()
+            nursery.cancel_scope.cancel()
+            return True
+    return False
+
+
+async def _drip(client: Client, drops: bytes) -> None:
+    for drop in drops:
+        try:
+            await client.stream.send_all(bytes([drop]))
+        except trio.BrokenResourceError:
+            return
+        await trio.sleep(1)
+
+
+async def _swallow(send: object, *words: object) -> None:
+    try:
+        await send(*words)  # type: ignore[operator]
+    except trio.BrokenResourceError:
+        pass
+
+
+async def _nothing_lives(port: object) -> None:
+    """Wait until every task of a connection has ended; bounded by the tests' own deadline."""
+    with trio.fail_after(60):
+        while any("Connection" in task.name or "_handle" in task.name for task in _tasks()):
+            await trio.sleep(0.1)
+
+
+def _tasks() -> list[trio.lowlevel.Task]:
+    root = trio.lowlevel.current_root_task()
+    found, open_ = [], [root] if root else []
+    while open_:
+        task = open_.pop()
+        found.append(task)
+        for nursery in task.child_nurseries:
+            open_.extend(nursery.child_tasks)
+    return found
