@@ -77,8 +77,11 @@ class _Link:
 class RedisSubscription:
     """Open it, run it in a nursery, and then add and remove channels from any task."""
 
-    def __init__(self, redis: Redis, own_channel: str) -> None:
+    def __init__(
+        self, redis: Redis, own_channel: str, *, silence_seconds: float = REDIS_SILENCE_SECONDS
+    ) -> None:
         self._redis = redis
+        self._silence_seconds = silence_seconds
         self._channels = {own_channel}
         self._link: _Link | None = None
         self._sending = trio.Lock()
@@ -178,7 +181,7 @@ class RedisSubscription:
         while link.heard:
             link.heard = False
             try:
-                with trio.move_on_after(REDIS_SILENCE_SECONDS):
+                with trio.move_on_after(self._silence_seconds):
                     async with self._sending:
                         await aio_as_trio(link.send)("PING")
                     await trio.sleep_forever()

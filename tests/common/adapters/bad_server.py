@@ -11,7 +11,8 @@ import trio
 class Server:
     """Speaks just enough of Redis to misbehave: one answer to each command, in order.
 
-    b"" hangs up, None never answers. What a client says of itself is not counted.
+    b"" hangs up; None never answers, nor does it once all answers are given. What a client says
+    of itself is not counted.
     """
 
     def __init__(self, answers: list[bytes | None]) -> None:
@@ -49,7 +50,7 @@ class Server:
             await stream.send_all(b"+OK\r\n")
             return True
         self.commands.append(command)
-        answer = next(self._answers)
+        answer = next(self._answers, None)
         if answer is None:
             await trio.sleep_forever()
         await stream.send_all(answer or b"")
