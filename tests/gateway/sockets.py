@@ -1,4 +1,4 @@
-"""A gateway's public port on a real socket, over feeds in memory, and clients that know no rules."""
+"""A gateway's public port on a real socket, over feeds in memory, and clients without manners."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Port:
         sock = trio.socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        await sock.connect(("127.0.0.1", self.number))
         client = Client(trio.SocketStream(sock))
         self.clients.append(client)
+        await sock.connect(("127.0.0.1", self.number))
         return client
 
     async def ask(self, head: str, body: bytes = b"") -> Client:
