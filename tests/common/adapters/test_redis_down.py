@@ -91,6 +91,16 @@ async def test_a_memory_that_was_down_restores_subscriptions(
         assert isinstance(await hear(inbox), Restored)
 
 
+async def test_nobody_watches_while_the_subscription_is_lost() -> None:
+    bench = MemoryBench()
+    bus = bench.gateway_bus()
+    async with bus.inbound(EAST):
+        await bench.cut()
+
+        with pytest.raises(Unavailable):
+            await bus.watch(HERE)
+
+
 async def test_a_receiver_hears_at_once_that_the_memory_is_down(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
