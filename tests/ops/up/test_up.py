@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,10 +113,21 @@ def _is_ready(world: World, name: str, other_than: int) -> bool:
     return ready and running.pid != other_than
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not tmp_path: each run of pytest closes the folder above all of those to other users.
+
+    Under root PostgreSQL is another user, and would lose its data to a pytest beside this one.
+    """
+    with tempfile.TemporaryDirectory(prefix="tessera-") as path:
+        yield Path(path)
+
+
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with a_world(tmp_path_factory.mktemp("world") / "data", "--gateways", "2") as world:
-        yield world
+def world() -> Iterator[World]:
+    with tempfile.TemporaryDirectory(prefix="tessera-") as path:
+        with a_world(Path(path, "data"), "--gateways", "2") as world:
+            yield world
 
 
 def test_each_gateway_listens_on_the_next_port(world: World) -> None:
@@ -175,8 +187,8 @@ def test_a_killed_server_is_started_again_where_it_was(world: World, name: str) 
     _until(is_back, seconds=15)
 
 
-def test_a_signal_ends_everything_within_five_seconds(tmp_path: Path) -> None:
-    with a_world(tmp_path / "data", "--log-format", "json", "--shards", "1") as world:
+def test_a_signal_ends_everything_within_five_seconds(folder: Path) -> None:
+    with a_world(folder / "data", "--log-format", "json", "--shards", "1") as world:
         family = world.family()
         assert len(family) >= 4
         began = time.monotonic()
@@ -190,15 +202,28 @@ def test_a_signal_ends_everything_within_five_seconds(tmp_path: Path) -> None:
         assert all(isinstance(json.loads(line), dict) for line in world.said)
 
 
-def test_nothing_survives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
-    with a_world(tmp_path / "data", "--shards", "1") as world:
+def test_nothing_survives_a_supervisor_that_is_killed_but_the_world(folder: Path) -> None:
+    with a_world(folder / "data", "--shards", "1") as world:
         family = world.family()
+        agent = _sign_up(world)
 
         world.end(signal.SIGKILL)
 
         _until(lambda: not [child for child in family if _is_alive(child)], seconds=5)
-    with a_world(tmp_path / "data", "--shards", "1"):
-        pass  # And the next one is not kept out by what is left.
+    # The next one is not kept out by what is left, and finds what was there.
+    with a_world(folder / "data", "--shards", "1") as world:
+        answer = httpx.get(f"{_url(world)}/v1/agents/{agent}", trust_env=False)
+        assert answer.json()["name"] == "Survivor"
+
+
+def _sign_up(world: World) -> str:
+    answer = httpx.post(f"{_url(world)}/v1/signup", json={"name": "Survivor"}, trust_env=False)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["agent_id"])
+
+
+def _url(world: World) -> str:
+    return f"http://127.0.0.1:{world.port}"
 
 
 def _is_alive(child: psutil.Process) -> bool:
