@@ -22,7 +22,7 @@ from gateway.http.problems import Problem
 from gateway.http.route import Ask, Route
 
 # Python's ``$`` also matches before a newline at the end, other dialects' does not.
-Name = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_-]{{3,{NAME_CHARACTERS_MAX}}}$")]
+Name = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_-]{{3,{NAME_CHARACTERS_MAX}}}(?!\n)$")]
 
 
 @attrs.frozen
