@@ -6,7 +6,7 @@ access log a request, without query strings: those may hold tokens.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 import structlog
@@ -105,11 +105,15 @@ class _Answer:
             pass  # By far the most, and they say nothing new.
         elif event["type"] in ("http.response.start", "websocket.http.response.start"):
             self.status = event["status"]
-            traces = [value for name, value in event["headers"] if name.lower() == b"x-trace-id"]
-            self.trace_id = traces[0].decode() if traces else None
+            self._note_trace(event["headers"])
         elif event["type"] == "websocket.accept":
             self.status = 101
+            self._note_trace(event["headers"])
         await self._send(event)
+
+    def _note_trace(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        traces = [value for name, value in headers if name.lower() == b"x-trace-id"]
+        self.trace_id = traces[0].decode("latin-1") if traces else None
 
 
 async def _nowhere(

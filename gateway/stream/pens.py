@@ -41,9 +41,11 @@ class EventStream:
     """https://html.spec.whatwg.org/multipage/server-sent-events.html"""
 
     _send: ASGISendCallable
+    _trace_id: str
 
     async def open(self) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
+        headers = [*SSE_HEADERS, (b"x-trace-id", self._trace_id.encode())]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._body(b"retry: 1000\n\n")
 
     async def write(self, lines: Sequence[Line]) -> None:
@@ -64,9 +66,11 @@ class Frames:
     """The same as text frames ``{"event", "id"?, "data"}``; the server pings by itself."""
 
     _send: ASGISendCallable
+    _trace_id: str
 
     async def open(self) -> None:
-        await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        headers = [(b"x-trace-id", self._trace_id.encode())]
+        await self._send({"type": "websocket.accept", "subprotocol": None, "headers": headers})
 
     async def write(self, lines: Sequence[Line]) -> None:
         for line in lines:

@@ -83,7 +83,7 @@ class Spectators:
         with self._seats.seat(self._address(scope)):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
-                await self._stream(view, EventStream(send), scope)
+                await self._stream(view, EventStream(send, trace_id), scope)
                 nursery.cancel_scope.cancel()
 
     async def frames(
@@ -91,15 +91,15 @@ class Spectators:
     ) -> None:
         """Serve ``/v1/spectate/ws``."""
         await receive()  # websocket.connect
+        trace_id = trace_id_of(_header(scope, b"traceparent"))
         view = self._admit(scope, "")
         if isinstance(view, Problem):
-            trace_id = trace_id_of(_header(scope, b"traceparent"))
             await refuse(scope, receive, send, view, trace_id)
             return
         with self._seats.seat(self._address(scope)):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_spoken, receive, send, nursery.cancel_scope)
-                await self._stream(view, Frames(send), scope)
+                await self._stream(view, Frames(send, trace_id), scope)
                 nursery.cancel_scope.cancel()
 
     def _admit(self, scope: HTTPScope | WebsocketScope, last_event_id: str) -> View | Problem:

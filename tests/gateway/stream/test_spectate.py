@@ -141,7 +141,9 @@ async def test_a_stream_begins_as_the_protocol_says() -> None:
         await stage.scene.shard.say(3, arrival())
         await soon()
         assert client.status == 200
+        assert len(client.headers["x-trace-id"]) == 32
         assert client.headers == {
+            "x-trace-id": client.headers["x-trace-id"],
             "content-type": "text/event-stream",
             "cache-control": "no-store",
             "x-accel-buffering": "no",
