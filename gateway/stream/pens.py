@@ -46,13 +46,14 @@ class EventStream:
     async def open(self) -> None:
         headers = [*SSE_HEADERS, (b"x-trace-id", self._trace_id.encode())]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._body(b"retry: 1000\n\n")
+        # A part of the first event: some clients take a blank line for the end of an empty one.
+        await self._body(b"retry: 1000\n")
 
     async def write(self, lines: Sequence[Line]) -> None:
         await self._body(b"".join(map(as_event, lines)))
 
     async def beat(self) -> None:
-        await self._body(b":\n\n")
+        await self._body(b":\n")
 
     async def close(self, ending: Ending) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -149,7 +149,7 @@ async def test_a_stream_begins_as_the_protocol_says() -> None:
             "x-accel-buffering": "no",
             "access-control-allow-origin": "*",
         }
-        assert client.text.startswith("retry: 1000\n\n")
+        assert client.text.startswith("retry: 1000\nevent: session_ready\ndata: {")
         assert client.shorts == ["session_ready", "static 1:0 0", "static 0:0 0", "delta 0:0 3"]
         ready = client.events[0].data
         assert ready["chunks"] == ["1:0", "0:0"]
@@ -266,8 +266,21 @@ async def test_a_comment_comes_at_least_every_15_seconds(autojump_clock: MockClo
         for _ in range(6):
             await trio.sleep(15)
             bodies = [message["body"] for message in client.sent[1:]]
-            assert b":\n\n" in bodies
+            assert b":\n" in bodies
             client.sent[1:] = []
+
+
+async def test_every_block_of_an_event_stream_is_an_event(autojump_clock: MockClock) -> None:
+    """Also for clients that dispatch an empty event at each blank line, against the standard."""
+    async with a_stage() as stage:
+        client = stage.watch()
+        for tick in range(1, 30):
+            await trio.sleep(3)
+            await stage.scene.shard.say(tick)
+        await soon()
+        *blocks, rest = client.text.split("\n\n")
+        assert rest in ("", ":\n")
+        assert all("\ndata: {" in block for block in blocks)
 
 
 async def test_a_busy_stream_has_comments_too(autojump_clock: MockClock) -> None:
@@ -276,7 +289,7 @@ async def test_a_busy_stream_has_comments_too(autojump_clock: MockClock) -> None
         for tick in range(1, 100):
             await stage.scene.shard.say(tick)
             await trio.sleep(0.2)
-        assert client.text.count("\n:\n") == int(20 / HEARTBEAT_SECONDS) - 1
+        assert client.text.count("\n\n:\n") == int(20 / HEARTBEAT_SECONDS) - 1
 
 
 async def test_a_chunk_whose_shard_is_down_does_not_hold_up_the_others(
