@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import types
 import typing
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast, get_origin
 
 import attrs
@@ -45,11 +44,6 @@ def encode(value: object) -> bytes:
 def decode(data: bytes | str, kind: TypeForm[T]) -> T:
     """Return the ``kind`` (a class of ours, or a union) that ``data`` says, or raise Malformed."""
     return structure(parse(data), kind)
-
-
-def timestamp(moment: datetime) -> str:
-    """Return the aware ``moment`` as the protocol writes times: RFC 3339, UTC, milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse(data: bytes | str) -> object:

@@ -18,7 +18,7 @@ from common.commands import Command
 from common.frames import OfferedChallenge
 from common.grid import CommandId
 from common.limits import CHALLENGE_MS, CHALLENGES_PER_SESSION_MAX, PIPELINED_CHALLENGE_MS
-from common.wire import timestamp
+from common.times import timestamp
 
 
 @attrs.frozen

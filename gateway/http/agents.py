@@ -13,7 +13,7 @@ import attrs
 from common.accounts import Account
 from common.frames import Position
 from common.grid import AgentId, ChunkId
-from common.wire import timestamp
+from common.times import timestamp
 from gateway.http.callers import anybody
 from gateway.http.grants import Time
 from gateway.http.problems import Problem

@@ -12,7 +12,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from common.accounts import Scope
-from common.wire import timestamp
+from common.times import timestamp
 from gateway.http.problems import Problem
 
 Scopes = Annotated[

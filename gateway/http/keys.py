@@ -15,8 +15,8 @@ from msgspec import Meta
 
 from common.accounts import ApiKey, Scope
 from common.limits import KEY_SECONDS_MAX, LABEL_CHARACTERS_MAX
+from common.times import timestamp
 from common.tokens import Kind, new_token
-from common.wire import timestamp
 from gateway.http.callers import key_holder
 from gateway.http.ending import end_sessions
 from gateway.http.grants import Scopes, Time, earliest, granted, listed, time_or_none

@@ -16,8 +16,8 @@ from common.accounts import ApiKey, Scope, Session
 from common.challenge import encode_base64url
 from common.grid import AgentId, SessionId
 from common.limits import SESSION_HOURS_MAX
+from common.times import timestamp
 from common.tokens import Kind, new_token
-from common.wire import timestamp
 from gateway.access import session_id_of
 from gateway.http.callers import key_holder, session_holder
 from gateway.http.ending import end_sessions, tell_gateway

@@ -13,8 +13,8 @@ from msgspec import Meta
 from common.accounts import ALL_SCOPES, Account, ApiKey, NameTaken
 from common.grid import AgentId, ChunkId
 from common.limits import NAME_CHARACTERS_MAX, SPAWN_CHUNK
+from common.times import timestamp
 from common.tokens import Kind, new_id, new_token
-from common.wire import timestamp
 from gateway.http.callers import anybody
 from gateway.http.grants import Time
 from gateway.http.limiting import refuse_if_over
