@@ -69,10 +69,11 @@ async def test_a_read_whose_connection_is_lost_is_unavailable(lonely: Postgres) 
 
 
 async def test_a_connection_lost_while_idle_is_not_used_again(
-    lonely: Postgres, postgres: Postgres
+    lonely: Postgres, database_url: str
 ) -> None:
     ((pid,),) = await lonely.read("asking", "select pg_backend_pid()")
-    await postgres.read("killing", "select pg_terminate_backend($1, 5000)", pid)
+    async with open_postgres(database_url) as other:
+        await other.read("killing", "select pg_terminate_backend($1, 5000)", pid)
     with trio.fail_after(5):
         while not lonely._idle[0].is_closed():  # Until the news has come in.
             await trio.sleep(0.005)
@@ -240,15 +241,15 @@ async def test_a_command_admitted_in_two_places_at_once_is_admitted_in_one(
     postgres: Postgres, database_url: str
 ) -> None:
     journal = PostgresJournal(postgres)
-    b, a = await journal.take([A, B], "shard-1")
-    assert (a.chunk, b.chunk) == (B, A)
+    a, b = await journal.take([A, B], "shard-1")
+    assert (a.chunk, b.chunk) == (A, B)
     outcomes = []
 
     async def commit() -> None:
-        outcomes.append(await journal.commit([_command(a.epoch, "c-1", 1, 0, chunk=B)]))
+        outcomes.append(await journal.commit([_command(b.epoch, "c-1", 1, 0, chunk=B)]))
 
     async with trio.open_nursery() as nursery, transaction(database_url) as other:
-        await aio_as_trio(other.fetch)(COMMIT_ONE, A, b.epoch, "ses_1", "c-1", None)
+        await aio_as_trio(other.fetch)(COMMIT_ONE, A, a.epoch, "ses_1", "c-1", None)
         nursery.start_soon(commit)
         await wait_until_one_waits(other)
     (conflict,) = outcomes
