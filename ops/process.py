@@ -6,6 +6,7 @@ Its run file is there while it serves.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -46,6 +47,7 @@ async def serve_gateway(
 async def serve_shard(settings: Settings, place: Place, *, metrics_port: int, name: str) -> None:
     from shard.main import run
 
+    _collect_seldom()
     start = partial(run, settings, metrics_port=metrics_port, name=name)
     async with until_told() as stop:
         with ExitStack() as listing:
@@ -61,6 +63,16 @@ async def serve_bots(url: str, count: int, keys: Path) -> None:
 
     async with until_told() as stop:
         await run_bots(url, count, keys, stop)
+
+
+def _collect_seldom() -> None:
+    """Let the cycle collector look less often than after each 700 new objects.
+
+    The world is made of many small values without cycles: looking for them cost a quarter of
+    ``advance`` (measured with 1,000 chunks of 20 walkers).
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @asynccontextmanager

@@ -118,6 +118,9 @@ class Journal(Protocol):
     async def whereabouts(self, agent: AgentId) -> ChunkId | None:
         """The chunk that ``agent`` was last recorded in."""
 
+    async def prune(self) -> int:
+        """Forget what nobody can ask for any more; return how many rows. Safe to cut short."""
+
     async def ping(self) -> None: ...
 
 

@@ -28,6 +28,7 @@ from shard.loader import Loader
 from shard.outbox import Outbox
 from shard.outside import Outside
 from shard.presence import Presence
+from shard.pruning import prune
 from shard.publisher import publish
 from shard.receiver import Receiver
 from shard.recorder import record
@@ -98,6 +99,7 @@ async def serve_slot(
         sending.start_soon(_publish, slot, outside)
         sending.start_soon(_record, slot, outside)
         living.start_soon(slot.beats.run)
+        living.start_soon(prune, outside.journal)
         living.start_soon(_live, slot, living)
         await stop.wait()
         sending.cancel_scope.deadline = trio.current_time() + SHUTDOWN_SECONDS_MAX - RELEASE_SECONDS

@@ -16,16 +16,14 @@ from trio_websocket import (
     ConnectionRejected,
     HandshakeError,
     WebSocketConnection,
-    open_websocket_url,
 )
 
 from common import wire
 from common.frames import ClientFrame, ServerFrame, SessionReady
 from common.refusals import CloseCode
 from ops.client.account import Ticket, open_session, refusal_of
+from ops.client.socket import open_socket
 
-CONNECT_SECONDS_MAX = 15.0  # The gateway itself gives up on a shard after 8 s.
-CLOSE_SECONDS_MAX = 1.0  # A server that is gone does not answer a close.
 RETRY_SECONDS_MIN = 0.1
 RETRY_SECONDS_MAX = 5.0
 FINAL = (CloseCode.POLICY, CloseCode.REPLACED, CloseCode.SESSION_ENDED)
@@ -99,12 +97,7 @@ class Link:
         if self._resumable:
             path += f"?resume={self.ticket.resume_token}&last_seq={self.last_seq()}"
         bearer = (b"Authorization", f"Bearer {self.ticket.session_token}".encode())
-        async with open_websocket_url(
-            self.url.rstrip("/").replace("http", "ws", 1) + path,
-            extra_headers=[bearer],
-            connect_timeout=CONNECT_SECONDS_MAX,
-            disconnect_timeout=CLOSE_SECONDS_MAX,
-        ) as socket:
+        async with open_socket(self.url.rstrip("/") + path, [bearer]) as socket:
             try:
                 await self._listen(socket)
             except ConnectionClosed as closed:

@@ -135,5 +135,9 @@ async def connected(
     bearer = [(b"Authorization", f"Bearer {session['session_token']}".encode())]
     async with open_websocket_url(ws_url, extra_headers=bearer, disconnect_timeout=1) as socket:
         stranger = Stranger(socket, session, agent_id)
-        stranger.ready = await stranger.next("session_ready")
-        yield stranger
+        try:
+            stranger.ready = await stranger.next("session_ready")
+            yield stranger
+        finally:
+            # trio-websocket leaves the stream open when the server closes first.
+            await socket._stream.aclose()
