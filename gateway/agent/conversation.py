@@ -29,6 +29,7 @@ from common.envelopes import (
 from common.errors import Trouble
 from common.frames import SessionReady
 from common.limits import (
+    AGENT_QUEUE_MAX,
     CLOSE_SECONDS_MAX,
     FRAME_BYTES_MAX,
     LINES_LOOK_SECONDS,
@@ -128,6 +129,8 @@ class Conversation:
         for line in admitted.lines:
             await self.outbox.wait_room()
             await self._errands.run(exchange.replay(line, self._now_ms()))
+        # Live news does not wait for room: it begins with all of it.
+        await self.outbox.wait_room(AGENT_QUEUE_MAX)
         self._follower.start()
 
     # What the client says, and what it is told

@@ -52,9 +52,9 @@ class Outbox:
             self.ending = Ending(code, reason)
             self._changed.set()
 
-    async def wait_room(self) -> None:
-        """Return once another frame can be put without an overflow, or none can any more."""
-        while len(self._frames) >= AGENT_QUEUE_MAX and self.ending is None:
+    async def wait_room(self, count: int = 1) -> None:
+        """Return once ``count`` frames can be put without an overflow, or none can any more."""
+        while len(self._frames) + count > AGENT_QUEUE_MAX and self.ending is None:
             await self._wait()
 
     async def write(self, send: ASGISendCallable) -> Ending:
