@@ -1,7 +1,7 @@
 """The public port: listen, hand each connection to Hypercorn, and stop in time.
 
 Hypercorn speaks HTTP/1, HTTP/2, TLS and WebSocket; the accept loop is ours, because its own takes
-no other connection class, keeps a port of 0 to itself, and can't end a write that is stuck.
+no other connection class, keeps its real port to itself, and can't end a write that is stuck.
 """
 
 from __future__ import annotations
@@ -31,11 +31,9 @@ from gateway.connection import Connection
 _Listener = trio.SSLListener[trio.SocketStream] | trio.SocketListener
 
 
-def make_config(host: str, port: int) -> Config:
+def make_config() -> Config:
     """Return Hypercorn's settings for the public port: every bound that it knows of is set."""
     config = Config()
-    config.bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
-    config.backlog = BACKLOG
     config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = GRACE_SECONDS
     config.h11_max_incomplete_size = HEAD_BYTES_MAX
@@ -53,6 +51,8 @@ async def serve(
     app: ASGIFramework,
     config: Config,
     *,
+    host: str,
+    port: int,
     stop: trio.Event,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -61,7 +61,7 @@ async def serve(
     Then no more connections are taken, idle ones end at once, and the others have
     ``config.graceful_timeout`` seconds.
     """
-    listeners = _listen(config)
+    listeners = await _listen(host, port, config)
     context = WorkerContext(None)
     living: set[Connection] = set()
     handle = partial(Connection, wrap_app(app, 0, "asgi"), config, context, living)
@@ -86,22 +86,17 @@ async def _end(connections: trio.CancelScope, living: set[Connection], seconds: 
         connection.abort()  # Writes are shielded: cancelling alone would not end them.
 
 
-def _listen(config: Config) -> list[_Listener]:
+async def _listen(host: str, port: int, config: Config) -> list[_Listener]:
     context = config.create_ssl_context()
-    listeners: list[_Listener] = []
-    sockets = config.create_sockets()
-    for sock in (*sockets.insecure_sockets, *sockets.secure_sockets):
-        _prepare(sock)
-        sock.listen(config.backlog)
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
-        if context is not None and sock in sockets.secure_sockets:
-            listeners.append(trio.SSLListener(listener, context, https_compatible=True))
-        else:
-            listeners.append(listener)
-    return listeners
+    plain = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    for listener in plain:
+        _prepare(listener.socket)
+    if context is None:
+        return list(plain)
+    return [trio.SSLListener(listener, context, https_compatible=True) for listener in plain]
 
 
-def _prepare(sock: socket.socket) -> None:
+def _prepare(sock: trio.socket.SocketType) -> None:
     """Set what accepted sockets inherit."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

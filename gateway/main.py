@@ -109,7 +109,7 @@ async def _serve(
             serving.start_soon(spectators.run)
             try:
                 public_port: int = await serving.start(
-                    partial(serve, app, make_config(host, port), stop=stop)
+                    partial(serve, app, make_config(), host=host, port=port, stop=stop)
                 )
             except OSError as error:
                 raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}") from None

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -135,10 +136,9 @@ async def a_port(settings: Settings | None = None) -> AsyncIterator[Port]:
         spectators = Spectators(scene.feeds, scene.bus, settings or Settings(), stop)
         gateway = Gateway(_calls, listen_only, spectators.events, spectators.frames)
         nursery.start_soon(spectators.run)
-        config = make_config("127.0.0.1", 0)
-        number: int = await nursery.start(lambda task_status: serve(
-            gateway, config, stop=stop, task_status=task_status
-        ))  # fmt: skip
+        config = make_config()
+        start = partial(serve, gateway, config, host="127.0.0.1", port=0, stop=stop)
+        number: int = await nursery.start(start)
         port = Port(number, scene, spectators, stop, agents)
         try:
             yield port

@@ -1,0 +1,132 @@
+"""A whole gateway on the embedded servers, beside a shard that only answers what it is told to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import asyncpg
+import attrs
+import httpx
+import pytest
+import trio
+import trio_asyncio
+
+from common import wire
+from common.adapters.redis import open_redis
+from common.adapters.redis_shard_bus import RedisShardBus
+from common.bus import Outgoing
+from common.envelopes import ShowAsked, Shown
+from common.errors import Misconfigured
+from common.grid import Slot
+from common.limits import SHUTDOWN_SECONDS_MAX
+from common.settings import Settings
+from common.tokens import new_id
+from gateway.main import run
+from ops.migrate import migrate, set_shard_count
+from tests.gateway.stream.scripted import a_static
+
+pytestmark = pytest.mark.embedded
+
+
+@attrs.frozen
+class Running:
+    port: int
+    metrics_port: int
+    stop: trio.Event
+    ended: trio.Event
+
+    def url(self, path: str, *, private: bool = False) -> str:
+        return f"http://127.0.0.1:{self.metrics_port if private else self.port}{path}"
+
+
+@pytest.fixture
+async def settings(postgres_url: str, redis_url: str) -> Settings:
+    name = f"gateway_{new_id().lower()}"
+    async with trio_asyncio.open_loop():
+        connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(postgres_url)
+        await trio_asyncio.aio_as_trio(connection.execute)(f"create database {name}")
+        await trio_asyncio.aio_as_trio(connection.close)()
+    database_url = postgres_url.rsplit("/", 1)[0] + f"/{name}"
+    await migrate(database_url, seed=1)
+    await set_shard_count(database_url, 1)
+    return Settings(database_url=database_url, redis_url=redis_url)
+
+
+@asynccontextmanager
+async def a_gateway(settings: Settings) -> AsyncIterator[Running]:
+    stop, ended = trio.Event(), trio.Event()
+
+    async def serve(task_status: trio.TaskStatus[tuple[int, int]]) -> None:
+        await run(
+            settings, host="127.0.0.1", port=0, metrics_port=0, name="test", stop=stop,
+            task_status=task_status,
+        )  # fmt: skip
+        ended.set()
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            port, metrics_port = await nursery.start(serve)
+            yield Running(port, metrics_port, stop, ended)
+            stop.set()
+
+
+async def show_whatever_is_asked(redis_url: str) -> None:
+    async with trio_asyncio.open_loop(), open_redis(redis_url) as redis:
+        bus, after = RedisShardBus(redis), "0"
+        while True:
+            for received in await bus.receive(Slot(0), after, 100, 1_000):
+                after = received.position
+                if isinstance(received.message, ShowAsked):
+                    static = wire.encode(a_static(received.message.chunk)).decode()
+                    shown = Shown(received.message.chunk, static)
+                    await bus.publish(Outgoing(replies=[(received.message.gateway, shown)]))
+
+
+async def test_a_gateway_serves_calls_streams_and_its_private_port(settings: Settings) -> None:
+    assert settings.redis_url is not None
+    async with a_gateway(settings) as gateway, trio.open_nursery() as nursery:
+        nursery.start_soon(show_whatever_is_asked, settings.redis_url)
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.get(gateway.url("/healthz"))).json() == {"status": "ok"}
+            world = (await http.get(gateway.url("/v1/world"))).json()
+            assert world["shard_count"] == 1
+            async with http.stream("GET", gateway.url("/v1/spectate?chunks=7:7")) as stream:
+                lines = stream.aiter_lines()
+                while "event: chunk_static" not in await anext(lines):
+                    pass
+                metrics = await http.get(gateway.url("/metrics", private=True))
+                assert "tessera_spectators 1.0" in metrics.text
+                assert (await http.get(gateway.url("/metrics"))).status_code == 404
+                await _wait_until_counted(http, gateway)
+                began = trio.current_time()
+                gateway.stop.set()
+                async for _ in lines:
+                    pass  # It ends, and not by an error.
+            await gateway.ended.wait()
+            assert trio.current_time() - began < SHUTDOWN_SECONDS_MAX
+        nursery.cancel_scope.cancel()
+
+
+async def _wait_until_counted(http: httpx.AsyncClient, gateway: Running) -> None:
+    while not (await http.get(gateway.url("/v1/world"))).json()["spectators"]:
+        await trio.sleep(0.1)
+
+
+async def test_a_port_in_use_is_misconfigured(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        start = partial(run, settings, host="127.0.0.1", port=port, metrics_port=0, name="test")
+        with pytest.raises(BaseExceptionGroup) as raised:
+            await start(stop=trio.Event())
+    (leaf,) = _leaves(raised.value)
+    assert isinstance(leaf, Misconfigured)
+    assert f"127.0.0.1:{port}" in str(leaf)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
