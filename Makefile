@@ -20,7 +20,7 @@ test: static
 # The inner loop: no servers, no processes, no browser.
 quick: static
 	@echo "== quick tests"
-	@$(BIN)/pytest -q -m "not embedded and not cluster and not browser"
+	@$(BIN)/pytest -q -m "not embedded and not cluster and not browser and not slow"
 
 static: $(MADE)
 	@echo "== ruff"

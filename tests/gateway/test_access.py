@@ -72,6 +72,7 @@ async def test_a_live_key_and_a_live_session_are_found() -> None:
         (new_token(Kind.API_KEY).text, "unknown"),
         (new_token(Kind.API_KEY, KEY.id).text, "unknown"),
     ],
+    ids=["nothing", "nonsense", "mistyped", "session", "foreign", "wrong-secret"],
 )
 async def test_a_key_that_is_none_is_counted_by_its_reason(text: str, reason: str) -> None:
     before = refused("api_key", reason)

@@ -56,6 +56,7 @@ def caller(live_url: str) -> Iterator[Caller]:
         yield Caller(http, signed_up["api_key"])
 
 
+@pytest.mark.slow
 def test_every_call_does_what_its_document_says(live_url: str, caller: Caller) -> None:
     settings = {
         "seed": 1,
