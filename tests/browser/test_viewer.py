@@ -48,7 +48,8 @@ def test_agents_glide_between_ticks_at_the_screens_pace(world: Cluster, page: Pa
     between = """() => new Promise((found) => {
         const look = () => {
             const now = performance.now();
-            const places = [...tessera.world.agents.values()].map((agent) => tessera.world.at(agent, now));
+            const agents = [...tessera.world.agents.values()];
+            const places = agents.map((agent) => tessera.world.at(agent, now));
             const gliding = places.some(({x, y}) => x % 1 !== 0 || y % 1 !== 0);
             gliding ? found(true) : requestAnimationFrame(look);
         };
