@@ -173,9 +173,7 @@ def _tags(members: tuple[type, ...]) -> tuple[str, dict[str, type]]:
 
 
 def _structure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
-    overrides: Any = {
-        field.name: override(rename=wire_name(field.name)) for field in _fields(kind)
-    }
+    overrides: Any = {field.name: override(rename=wire_name(field.name)) for field in _fields(kind)}
     structure_fields: Any = make_dict_structure_fn(kind, converter, **overrides)
 
     def structure_object(value: Any, _: Any) -> Any:
