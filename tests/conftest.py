@@ -74,7 +74,10 @@ def running(launch: Launch) -> Iterator[str]:
         yield launch.url
     finally:
         process.send_signal(launch.stop_signal)
-        process.wait(10)
+        try:
+            process.wait(10)
+        finally:
+            process.kill()  # Nothing, if it has ended.
 
 
 def _with_database(url: str, name: str) -> str:

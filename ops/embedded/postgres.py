@@ -17,8 +17,6 @@ import subprocess
 import warnings
 from pathlib import Path
 
-import psutil
-
 from common.errors import Misconfigured
 from ops.embedded.launch import Launch
 
@@ -201,6 +199,8 @@ def _check_nobody_runs(data: Path) -> None:
     PostgreSQL would too, but not when its pid is now another program's, which after a restart of
     a container is likely. Orphans of a killed server still keep a new one out, by shared memory.
     """
+    import psutil  # Of the extra "embedded", like the wheel.
+
     pid_file = data / "postmaster.pid"
     if not pid_file.exists():
         return

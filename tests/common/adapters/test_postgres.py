@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -25,6 +27,7 @@ from common.envelopes import AckLine
 from common.errors import InDoubt, Misconfigured, Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
 from common.journal import Committed, Conflict, Row, Taken
+from common.limits import POSTGRES_FAILURES_MAX
 from ops.embedded import postgres as embedded
 from ops.embedded.launch import Launch
 from ops.migrate import steps
@@ -125,6 +128,31 @@ async def test_a_cancelled_call_leaves_no_broken_connection_behind(lonely: Postg
             await lonely.read("sleeping", "select pg_sleep(60)")
         assert scope.cancelled_caught
         assert await answers(lonely)
+
+
+async def test_a_call_to_a_backend_that_hangs_is_given_up_at_once(lonely: Postgres) -> None:
+    ((pid,),) = await lonely.read("asking", "select pg_backend_pid()")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with trio.move_on_after(0.01):
+            await lonely.read("asking", "select 1")
+        with trio.fail_after(3):  # Less than a call may take: nobody waits for that backend.
+            assert await answers(lonely)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_after_some_failures_in_a_row_nobody_asks_for_a_while(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_module, "POSTGRES_PAUSE_SECONDS", 0.2)
+    async with trio_asyncio.open_loop(), open_postgres(database_url) as postgres:
+        for _ in range(POSTGRES_FAILURES_MAX):
+            with pytest.raises(InDoubt):
+                await postgres.write("dying", DIE)
+        with pytest.raises(Unavailable, match="in a row"):
+            await postgres.write("asking", "select 1")
+        await wait_until_it_answers(postgres)
 
 
 async def test_a_call_cancelled_before_it_began_costs_nothing(lonely: Postgres) -> None:
@@ -358,7 +386,10 @@ def started(launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.send_signal(launch.stop_signal)
-            process.wait(10)
+            try:
+                process.wait(10)
+            finally:
+                process.kill()  # Nothing, if it has ended.
 
 
 async def wait_until_it_answers(postgres: Postgres) -> None:

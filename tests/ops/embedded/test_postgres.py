@@ -40,7 +40,10 @@ def started(launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.send_signal(launch.stop_signal)
-            process.wait(10)
+            try:
+                process.wait(10)
+            finally:
+                process.kill()  # Nothing, if it has ended.
 
 
 async def answer(url: str, query: str) -> object:
