@@ -94,9 +94,9 @@ class Conversation:
         """Talk until either side ends it."""
         try:
             async with trio.open_nursery() as nursery:
+                self._websocket.watch(self._confirm)
                 nursery.start_soon(self._write, send, nursery.cancel_scope)
                 await self._greet()
-                self._websocket.watch(self._confirm)
                 nursery.start_soon(self._websocket.ping)
                 nursery.start_soon(self._listen)
                 await self._read(receive)
