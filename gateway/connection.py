@@ -92,7 +92,11 @@ class Connection(TCPServer):
         # it brings this news itself: lost, the connection would be neither idle nor closed.
         deadline = trio.current_time() + GOODBYE_SECONDS_MAX
         with trio.CancelScope(shield=True, deadline=deadline):
-            await super().protocol_send(event)
+            if isinstance(event, Closed):
+                await self._half_close()
+                await self.protocol.handle(Closed())
+            else:
+                await super().protocol_send(event)
 
     async def _write(self, data: bytes) -> bool:
         """Whether ``data`` was written: all of it, since half a frame would be worse than none."""
@@ -130,19 +134,27 @@ class Connection(TCPServer):
     async def _handle(self, data: bytes) -> None:
         was_http1 = isinstance(self.protocol.protocol, H11Protocol)
         await self.protocol.handle(RawData(data))
-        if self._hanging_up:
+        if self._hanging_up or self._is_forgotten():
             await self.protocol_send(Closed())
         if was_http1 and isinstance(self.protocol.protocol, H2Protocol):
             # The preface of HTTP/2 counted as a request and stopped the clock, but it is none.
             await self.protocol_send(Updated(idle=self.protocol.protocol.idle))
 
-    async def _close(self) -> None:
-        """Say that no more will come; close once the client has read it, or had the time to."""
-        if self._closing or isinstance(self.stream, trio.SSLStream):
-            await super()._close()
+    def _is_forgotten(self) -> bool:
+        """Whether Hypercorn gave up the only stream, but neither the connection nor its app."""
+        protocol = self.protocol.protocol
+        stream = protocol.stream if isinstance(protocol, H11Protocol) else None
+        return isinstance(stream, WSStream) and stream.closed
+
+    async def _half_close(self) -> None:
+        """Say that no more will come; what is left is for the client to read, and to close."""
+        if self._closing:
             return
         self._closing = True
         self._end_within(LINGER_SECONDS)
+        if isinstance(self.stream, trio.SSLStream):
+            await self._close()  # TLS has no half.
+            return
         try:
             await self.stream.send_eof()
         except (*_GONE, trio.BusyResourceError):

@@ -121,6 +121,7 @@ async def a_port(settings: Settings | None = None) -> AsyncIterator[Port]:
 
     async def listen_only(scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         agents.append((await receive())["type"])
+        await trio.sleep(0.1)  # As one that has to ask somebody first.
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         try:
             while True:
@@ -149,17 +150,13 @@ async def a_port(settings: Settings | None = None) -> AsyncIterator[Port]:
 
 
 async def _calls(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Answers at once, whatever is asked; like quart-trio, it is cancelled once all is said.
-
-    ``/deaf`` never looks at what the client sends.
-    """
+    """Answers at once, whatever is asked; like quart-trio, it is cancelled once all is said."""
     assert scope["type"] == "http"
     if scope["path"] == "/bug":
         raise ZeroDivisionError
     headers = [(b"content-length", b"2")]
     async with trio.open_nursery() as nursery:
-        if scope["path"] != "/deaf":
-            nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+        nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"ok", "more_body": False})
         nursery.cancel_scope.cancel()

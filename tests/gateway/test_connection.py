@@ -120,15 +120,14 @@ async def test_a_body_that_drips_does_not_hold_what_is_answered_already(calm: Mo
         assert trio.current_time() - began <= LINGER_SECONDS + 2
 
 
-async def test_a_body_that_nobody_reads_does_not_block_the_answer(calm: MockClock) -> None:
-    """Hypercorn's queue to the app holds ten events; the eleventh waits for one who reads."""
+async def test_a_body_that_nobody_wants_does_not_block_the_answer(calm: MockClock) -> None:
     async with a_port() as port:
         client = await port.client()
         size = 5_000_000
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 more = (f"Content-Length: {size}",)
-                nursery.start_soon(_swallow, client.send, "POST /deaf HTTP/1.1", b"x" * size, more)
+                nursery.start_soon(_swallow, client.send, "POST / HTTP/1.1", b"x" * size, more)
                 await client.until("ok")
                 await client.is_reset()
         await _nothing_lives(port)
@@ -220,6 +219,18 @@ async def test_nothing_is_inflated(calm: MockClock) -> None:
         assert "websocket.receive" not in port.agents
 
 
+async def test_who_sends_on_after_the_end_is_not_reset_at_once(calm: MockClock) -> None:
+    """To close on unread bytes is a reset, and throws away what the client has not read yet."""
+    async with a_port() as port:
+        client = await port.client()
+        await client.send("GET / HTTP/1.1", more=("Connection: close",))
+        await client.until("ok")
+        for _ in range(5):
+            await client.stream.send_all(b"x" * 1_000)
+            await trio.sleep(LINGER_SECONDS / 10)
+        assert not await client.is_reset()
+
+
 async def test_data_before_the_upgrade_leaves_no_endpoint_behind(calm: MockClock) -> None:
     async with a_port() as port:
         client = await port.client()
@@ -229,8 +240,9 @@ async def test_data_before_the_upgrade_leaves_no_endpoint_behind(calm: MockClock
              "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
         )  # fmt: skip
         await client.is_reset()
-        await client.stream.aclose()
+        assert client.status == 400
         await _nothing_lives(port)
+        assert port.agents == ["websocket.connect", "cancelled"]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,11 @@ def test_a_fill_begun_before_the_subscription_was_lost_again_is_repeated() -> No
     assert not second.state.filling
 
 
+def test_a_lost_subscription_whose_deltas_are_gone_is_no_quiet_one() -> None:
+    lost = follow.on_restored(known(5)).state
+    assert follow.on_filled(lost, None, lost.restores).state.asking
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[FeedDelta]:
     """The deltas of a chunk in which ada walks about, some ticks without any."""
