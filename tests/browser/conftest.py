@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -27,11 +30,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@contextmanager
+def _plain_asyncio() -> Iterator[None]:
+    """trio_asyncio makes every new loop one of its own; Playwright drives the usual kind."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # From 3.14; there is no other way yet.
+        asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+        try:
+            yield
+        finally:
+            asyncio.set_event_loop_policy(None)
+
+
+# Not for the session: while it is there, its loop runs in this thread, and no other test can.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path, "the viewer is tested in Debian's chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
+    with _plain_asyncio(), sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
         chromium.close()
