@@ -9,14 +9,15 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import httpx
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 Frame = dict[str, Any]
 FRAME_SECONDS_MAX = 15.0
@@ -131,13 +132,31 @@ async def joined(
 async def connected(
     url: str, session: Frame, agent_id: str, query: str = ""
 ) -> AsyncIterator[Stranger]:
-    ws_url = url.replace("http", "ws", 1) + session["ws_path"] + query
-    bearer = [(b"Authorization", f"Bearer {session['session_token']}".encode())]
-    async with open_websocket_url(ws_url, extra_headers=bearer, disconnect_timeout=1) as socket:
+    bearer = f"Bearer {session['session_token']}"
+    async with socket_to(url + session["ws_path"] + query, bearer) as socket:
         stranger = Stranger(socket, session, agent_id)
-        try:
-            stranger.ready = await stranger.next("session_ready")
-            yield stranger
-        finally:
-            # trio-websocket leaves the stream open when the server closes first.
-            await socket._stream.aclose()
+        stranger.ready = await stranger.next("session_ready")
+        yield stranger
+
+
+@asynccontextmanager
+async def socket_to(
+    url: str, authorization: str = "", subprotocols: Sequence[str] = ()
+) -> AsyncIterator[WebSocketConnection]:
+    """Like trio-websocket's own, but the TCP stream is closed whatever happens."""
+    parts = urlsplit(url)
+    headers = [(b"Authorization", authorization.encode())] if authorization else []
+    resource = f"{parts.path}?{parts.query}"
+    stream = await trio.open_tcp_stream(parts.hostname or "", parts.port or 80)
+    try:
+        async with stream, trio.open_nursery() as nursery:
+            socket = await wrap_client_stream(
+                nursery, stream, parts.netloc, resource,
+                subprotocols=list(subprotocols), extra_headers=headers,
+            )  # fmt: skip
+            yield socket
+            with trio.move_on_after(1):
+                await socket.aclose()
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None

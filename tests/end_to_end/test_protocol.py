@@ -5,10 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 import trio
-from trio_websocket import ConnectionRejected, open_websocket_url
+from trio_websocket import ConnectionRejected
 
 from tests.end_to_end.cluster import Cluster
-from tests.end_to_end.stranger import connected, joined, post, session_of, signed_up
+from tests.end_to_end.stranger import connected, joined, post, session_of, signed_up, socket_to
 
 pytestmark = pytest.mark.cluster
 
@@ -168,11 +168,9 @@ async def test_too_many_commands_are_limited_with_the_time_to_wait(
 async def test_a_connection_without_a_good_token_is_refused_before_the_upgrade(
     cluster: Cluster,
 ) -> None:
-    for headers in ([], [(b"Authorization", b"Bearer tss_x_y")]):
+    for authorization in ("", "Bearer tss_x_y"):
         with pytest.raises(ConnectionRejected) as refused:
-            async with open_websocket_url(
-                cluster.url().replace("http", "ws") + "/v1/agent", extra_headers=headers
-            ):
+            async with socket_to(cluster.url() + "/v1/agent", authorization):
                 pass
         assert refused.value.status_code == 401
 
@@ -180,10 +178,8 @@ async def test_a_connection_without_a_good_token_is_refused_before_the_upgrade(
 async def test_a_token_may_come_as_a_subprotocol(cluster: Cluster, name: str) -> None:
     who = await signed_up(cluster.url(), name)
     session = await session_of(cluster.url(), who["api_key"])
-    async with open_websocket_url(
-        cluster.url().replace("http", "ws") + "/v1/agent",
-        subprotocols=["tessera.v1", f"bearer.{session['session_token']}"],
-    ) as socket:
+    offered = ["tessera.v1", f"bearer.{session['session_token']}"]
+    async with socket_to(cluster.url() + "/v1/agent", subprotocols=offered) as socket:
         assert socket.subprotocol == "tessera.v1"
         assert '"session_ready"' in await socket.get_message()
 

@@ -14,11 +14,10 @@ import httpx
 import pytest
 import trio
 from jsonschema import Draft202012Validator
-from trio_websocket import open_websocket_url
 
 from gateway.http.asyncapi import describe_streams
 from tests.end_to_end.cluster import Cluster
-from tests.end_to_end.stranger import connected
+from tests.end_to_end.stranger import connected, socket_to
 
 pytestmark = pytest.mark.cluster
 
@@ -95,8 +94,8 @@ async def visit(http: httpx.AsyncClient, name: str) -> list[dict[str, Any]]:
 
 
 async def watch(cluster: Cluster, watched: list[dict[str, Any]]) -> None:
-    url = cluster.url(1).replace("http", "ws") + "/v1/spectate/ws?chunks=0:0,1:0"
-    async with open_websocket_url(url, disconnect_timeout=1) as socket:
+    url = cluster.url(1) + "/v1/spectate/ws?chunks=0:0,1:0"
+    async with socket_to(url) as socket:
         while True:
             watched.append(json.loads(await socket.get_message()))
 

@@ -7,12 +7,13 @@ import json
 import httpx
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, open_websocket_url
+from trio_websocket import ConnectionClosed
 
 from common.frames import ChunkDelta, ChunkStatic, SpectatorReady
 from common.grid import Cell, ChunkId
 from ops.client import Agent, View, connect, spectate
 from tests.end_to_end.cluster import Cluster
+from tests.end_to_end.stranger import socket_to
 from tests.end_to_end.test_agents import floor_cell_near, until
 
 pytestmark = pytest.mark.cluster
@@ -78,9 +79,9 @@ async def test_the_stream_can_be_taken_up_where_it_was_lost_on_another_gateway(
 
 
 async def test_the_web_socket_fallback_is_the_same_stream_and_read_only(cluster: Cluster) -> None:
-    url = cluster.url().replace("http", "ws") + "/v1/spectate/ws?chunks=0:0"
+    url = cluster.url() + "/v1/spectate/ws?chunks=0:0"
     with trio.fail_after(20):
-        async with open_websocket_url(url, disconnect_timeout=1) as socket:
+        async with socket_to(url) as socket:
             first = json.loads(await socket.get_message())
             second = json.loads(await socket.get_message())
             assert (first["event"], second["event"]) == ("session_ready", "chunk_static")
