@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -155,10 +156,9 @@ class Connection(TCPServer):
         if isinstance(self.stream, trio.SSLStream):
             await self._close()  # TLS has no half.
             return
-        try:
-            await self.stream.send_eof()
-        except (*_GONE, trio.BusyResourceError):
-            await self.stream.aclose()
+        async with self.send_lock:  # What is being written comes first.
+            with suppress(*_GONE):
+                await self.stream.send_eof()
 
     def _end_within(self, seconds: float) -> None:
         self._life.deadline = min(self._life.deadline, trio.current_time() + seconds)

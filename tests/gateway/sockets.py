@@ -154,6 +154,8 @@ async def _calls(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCalla
     assert scope["type"] == "http"
     if scope["path"] == "/bug":
         raise ZeroDivisionError
+    if scope["path"] == "/stubborn":
+        await trio.sleep_forever()
     headers = [(b"content-length", b"2")]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_until_gone, receive, nursery.cancel_scope)

@@ -279,6 +279,16 @@ async def test_a_bug_in_an_endpoint_is_500_for_one_and_nothing_for_others(calm: 
         await again.until("ok")
 
 
+async def test_an_endpoint_that_waits_for_ever_does_not_outlive_its_client(
+    calm: MockClock,
+) -> None:
+    async with a_port() as port:
+        client = await port.ask("GET /stubborn HTTP/1.1")
+        await trio.sleep(1)
+        await client.stream.aclose()
+        await _nothing_lives(port)
+
+
 async def test_a_client_that_goes_is_noticed_at_once(calm: MockClock) -> None:
     async with a_port() as port:
         client = await port.watch()
