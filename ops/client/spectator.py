@@ -5,8 +5,9 @@ Yields what was heard, in order; ``View`` keeps a replica of each chunk from it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import httpx
@@ -14,12 +15,14 @@ import httpx_sse
 import trio
 
 from common import wire
+from common.adapters.beside import beside
 from common.frames import SpectatorFrame
 from common.grid import ChunkId
 from ops.client.account import open_http, refusal_of
 
 SILENCE_SECONDS_MAX = 30.0  # The server says something every 15 s.
 RETRY_SECONDS = 1.0
+EVENTS_MAX = 64  # Events not yet taken; beyond: the server waits, and resyncs us in the end.
 
 
 @attrs.frozen
@@ -33,49 +36,48 @@ class SpectatorEvent:
 @asynccontextmanager
 async def spectate(
     url: str, chunks: Sequence[ChunkId], last_event_id: str | None = None
-) -> AsyncIterator[AsyncGenerator[SpectatorEvent, None]]:
+) -> AsyncIterator[trio.MemoryReceiveChannel[SpectatorEvent]]:
     """Give an endless stream of events of ``chunks``. Raises Refused when the server says no."""
-    events = _events(url, chunks, last_event_id)
-    try:
+    heard, events = trio.open_memory_channel[SpectatorEvent](EVENTS_MAX)
+    async with beside(partial(_keep_listening, url, chunks, last_event_id, heard)):
         yield events
-    finally:
-        with trio.CancelScope(shield=True):
-            await events.aclose()
 
 
-async def _events(
-    url: str, chunks: Sequence[ChunkId], last_event_id: str | None
-) -> AsyncGenerator[SpectatorEvent, None]:
+async def _keep_listening(
+    url: str,
+    chunks: Sequence[ChunkId],
+    last_event_id: str | None,
+    heard: trio.MemorySendChannel[SpectatorEvent],
+) -> None:
     async with open_http(url) as http:
         while True:
             try:
-                async for event in _one_connection(http, chunks, last_event_id):
-                    last_event_id = event.id or last_event_id
-                    yield event
+                async with _open_stream(http, chunks, last_event_id) as source:
+                    async for sse in source.aiter_sse():
+                        last_event_id = sse.id or last_event_id
+                        if (frame := read_frame(sse.data)) is not None:
+                            await heard.send(SpectatorEvent(frame, sse.id or None))
             except httpx.TransportError:
                 pass
             await trio.sleep(RETRY_SECONDS)
 
 
-async def _one_connection(
+@asynccontextmanager
+async def _open_stream(
     http: httpx.AsyncClient, chunks: Sequence[ChunkId], last_event_id: str | None
-) -> AsyncGenerator[SpectatorEvent, None]:
-    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+) -> AsyncIterator[httpx_sse.EventSource]:
     async with httpx_sse.aconnect_sse(
         http,
         "GET",
         "/v1/spectate",
         params={"chunks": ",".join(chunks)},
-        headers=headers,
+        headers={"Last-Event-ID": last_event_id} if last_event_id else {},
         timeout=httpx.Timeout(10.0, read=SILENCE_SECONDS_MAX),
     ) as source:
         if not source.response.is_success:
             await source.response.aread()
             raise refusal_of(source.response)
-        async for sse in source.aiter_sse():
-            frame = read_frame(sse.data)
-            if frame is not None:
-                yield SpectatorEvent(frame, sse.id or None)
+        yield source
 
 
 def read_frame(data: str) -> SpectatorFrame | None:
