@@ -37,7 +37,7 @@ def test_it_shows_the_chunk_its_neighbours_and_who_is_here(world: Cluster, page:
     page.wait_for_function("tessera.world.chunks.size === 9", timeout=LIVE_MS_MAX)
     page.wait_for_function("tessera.world.agents.size >= 6", timeout=LIVE_MS_MAX)
     names = page.locator("#people span").all_text_contents()
-    assert {"Opus", "Smalto", "Calx"} <= set(names)
+    assert {"Andamento", "Calx", "Opus"} <= set(names)
     assert page.evaluate(STANDING_STILL)
 
 
