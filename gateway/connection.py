@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -63,10 +64,10 @@ class Connection(TCPServer):
         try:
             with self._life:
                 await super().run()
-        except* Exception:  # noqa: BLE001 - see below
+        except* Exception as failed:  # noqa: BLE001 - see below
             # Hypercorn's parsers raise much on bytes that nobody expected, and one client's
             # bytes must not end the process. (Bugs of endpoints are logged before they get here.)
-            _log.exception("connection failed")
+            _log.warning("a connection failed", errors=[*map(_in_short, _leaves(failed))])
         finally:
             self._living.discard(self)
 
@@ -214,6 +215,18 @@ class _Buffer(WebsocketBuffer):
     def clear(self) -> None:
         super().clear()
         self._bytes = 0
+
+
+def _leaves(failed: BaseException) -> list[BaseException]:
+    if not isinstance(failed, BaseExceptionGroup):
+        return [failed]
+    return [leaf for error in failed.exceptions for leaf in _leaves(error)]
+
+
+def _in_short(error: BaseException) -> str:
+    """What and where, in a line: a client must not be able to fill the log with tracebacks."""
+    (*_, place) = traceback.extract_tb(error.__traceback__)
+    return f"{error!r:.200} at {place.filename}:{place.lineno}"
 
 
 def _nothing() -> None:

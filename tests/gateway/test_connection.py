@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 import trio
+from h2.connection import H2Connection
 from trio.testing import MockClock
 
 from common.limits import (
@@ -267,6 +268,43 @@ async def test_bytes_that_nobody_expects_end_their_own_connection_only(
         await client.is_reset()
         await port.scene.shard.say(3, arrival())
         await other.until("chunk_delta")
+
+
+async def test_a_stream_comes_over_http_2_too(calm: MockClock) -> None:
+    async with a_port() as port:
+        client, http2 = await port.client(), _http2("GET")
+        await client.stream.send_all(http2.data_to_send())
+        await client.until("event: chunk_static")
+        await port.scene.shard.say(3, arrival())
+        await client.until("event: chunk_delta")
+
+
+async def test_a_body_over_http_2_that_nobody_wants_harms_nobody_else(calm: MockClock) -> None:
+    """Hypercorn looks up a stream that has been answered, and fails: that ends one connection."""
+    async with a_port() as port:
+        client, other, http2 = await port.client(), await port.watch(), _http2("POST")
+        await other.until("chunk_static")
+        await client.stream.send_all(http2.data_to_send())
+        await client.until("method_not_allowed")
+        http2.send_data(1, b"x" * 10_000)
+        await _swallow(client.stream.send_all, http2.data_to_send())
+        await client.is_reset()
+        await port.scene.shard.say(3, arrival())
+        await other.until("chunk_delta")
+
+
+def _http2(method: str) -> H2Connection:
+    """A client that knows beforehand that the server speaks HTTP/2, and has asked."""
+    http2 = H2Connection()
+    http2.initiate_connection()
+    request = {
+        ":method": method,
+        ":path": "/v1/spectate?chunks=0:0",
+        ":scheme": "http",
+        ":authority": "tessera.test",
+    }
+    http2.send_headers(1, list(request.items()), end_stream=method == "GET")
+    return http2
 
 
 async def test_a_bug_in_an_endpoint_is_500_for_one_and_nothing_for_others(calm: MockClock) -> None:
