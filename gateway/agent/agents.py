@@ -176,20 +176,23 @@ async def _unless_gone(
 ) -> T | Problem | None:
     """Return what ``act`` does, in time; None when the client goes meanwhile."""
     done: T | Problem | None = None
-    is_gone = True
+    gone = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+        nursery.start_soon(_until_gone, receive, gone, nursery.cancel_scope)
         try:
             with trio.fail_at(until):
                 done = await act
         except (Trouble, trio.TooSlowError) as trouble:
             _log.warning("an agent could not come in", error=str(trouble))
             done = unavailable()
-        is_gone = nursery.cancel_scope.cancel_called
         nursery.cancel_scope.cancel()
-    return None if is_gone else done
+    # It is told once: who goes in the moment in which the rest is done must not be waited for.
+    return None if gone.is_set() else done
 
 
-async def _until_gone(receive: ASGIReceiveCallable, waiting: trio.CancelScope) -> None:
+async def _until_gone(
+    receive: ASGIReceiveCallable, gone: trio.Event, waiting: trio.CancelScope
+) -> None:
     await receive()  # Before the upgrade there is nothing else that a client can do.
+    gone.set()
     waiting.cancel()

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from common.accounts import Scope
+from common.bus import Binding
 from common.commands import Say
-from common.envelopes import Attach, AttachRefused, CancelOffered, CommandOffered, Detach
+from common.envelopes import AckLine, Attach, AttachRefused, CancelOffered, CommandOffered, Detach
 from common.events import Entered, Left, Moved
-from common.grid import AgentId, CommandId, SessionId, Tick
+from common.grid import AgentId, CommandId, GatewayId, SessionId, Tick
 from common.limits import (
     ATTACH_SECONDS_MAX,
     COMMAND_GRACE_MS,
     COMMAND_MS_MAX,
+    FEED_LINGER_SECONDS,
     FRAME_BYTES_MAX,
     LINES_LOOK_SECONDS,
+    LINES_WAIT_SECONDS,
     PRESENCE_BEAT_SECONDS,
     PRESENCE_MS,
     REOFFER_SECONDS,
     RESUME_MS,
 )
 from common.tokens import Kind, new_token
+from gateway.agent.agents import _unless_gone
+from gateway.stream.feeds import Feeds
 from tests.gateway.agent.scene import HERE, MOVE, SAY, THERE, a_scene
 
 # Coming in
@@ -87,6 +94,21 @@ async def test_a_session_that_ends_while_it_connects_is_refused(autojump_clock: 
         await scene.outside.bus.end(ticket.session, replaced=False)
         message = await client._to_client[1].receive()
         assert message["status"] == 401
+
+
+async def test_a_session_that_ended_before_anybody_could_tell_us_is_refused(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_scene() as scene:
+        ticket = await scene.ticket()
+        bus, bind = scene.outside.bus, scene.outside.bus.bind
+
+        async def end_and_bind(session: SessionId, gateway: GatewayId) -> Binding:
+            await scene.accounts.end_session(session, scene.clock.now())
+            return await bind(session, gateway)
+
+        monkeypatch.setattr(bus, "bind", end_and_bind)
+        assert (await scene.refused(ticket)).status == 401
 
 
 async def test_a_gateway_takes_no_more_agents_than_it_may(autojump_clock: MockClock) -> None:
@@ -155,6 +177,29 @@ async def test_a_client_that_goes_while_it_connects_leaves_nothing_behind(
         await client.gone()
         assert scene.agents.count == 0
         assert trio.current_time() - began < 0.1
+
+
+async def test_a_client_that_goes_in_the_moment_it_is_let_in_is_gone() -> None:
+    for _ in range(30):  # Trio draws lots who of two goes first.
+        told = trio.Event()
+
+        async def receive(told: trio.Event = told) -> Any:
+            await told.wait()
+
+        async def act(told: trio.Event = told) -> str:
+            await told.wait()
+            return "let in"
+
+        async with trio.open_nursery() as nursery:
+            outcome: list[object] = []
+
+            async def ask(outcome: list[object] = outcome) -> None:
+                outcome.append(await _unless_gone(act(), receive, trio.current_time() + 1))
+
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            told.set()
+        assert outcome == [None]
 
 
 async def test_an_agent_that_left_is_attached_where_it_stood(autojump_clock: MockClock) -> None:
@@ -429,6 +474,29 @@ async def test_lines_that_redis_lost_come_from_postgres(autojump_clock: MockCloc
         assert [frame["seq"] for frame in told] == [2, 3, 4]
 
 
+async def test_a_line_that_is_recorded_late_is_looked_for_until_it_is_there(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        session = client.ticket.session
+        await client.command("c-1")
+        scene.shard.mute = True
+        await scene.shard.finish(session)
+        scene.shard.mute = False
+        scene.redis.lines.clear()
+        kept = scene.postgres.commands[session, CommandId("c-1")]
+        late, kept.result = kept.result, None
+        ack = AckLine(session, CommandId("s-1"), 3, Tick(9))
+        await scene.shard.publish(ack)
+        await trio.sleep(1)
+        kept.result = late
+        began = trio.current_time()
+        assert (await client.until("result"))["seq"] == 2
+        assert (await client.until("ack"))["seq"] == 3
+        assert trio.current_time() - began < 2 * LINES_WAIT_SECONDS
+
+
 async def test_lines_missed_while_redis_was_away_are_told_when_it_is_back(
     autojump_clock: MockClock,
 ) -> None:
@@ -479,6 +547,33 @@ async def test_an_agent_that_crosses_a_border_is_shown_the_other_side(
         assert scene.shard.of(CommandOffered)[0].chunk == THERE
         chunks = [frame["chunk"] for frame in client.seen if frame["type"] == "chunk_delta"]
         assert chunks == ["0:0", "1:0"], "nothing more of the chunk that it left"
+
+
+async def test_no_feed_is_kept_that_nobody_needs(autojump_clock: MockClock) -> None:
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        await client.until("chunk_static")
+        await scene.shard.cross(client.ticket.session, client.ticket.agent)
+        await trio.sleep(2 * FEED_LINGER_SECONDS)
+        feeds = scene.outside.feeds
+        assert isinstance(feeds, Feeds)
+        assert len(feeds) == 1
+        await client.gone()
+        await trio.sleep(2 * FEED_LINGER_SECONDS)
+        assert len(feeds) == 0
+
+
+async def test_an_offer_that_is_repeated_follows_the_agent(autojump_clock: MockClock) -> None:
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        await client.until("chunk_static")
+        await trio.sleep(0.1)
+        scene.shard.deaf = True
+        await client.offer("c-1")
+        await trio.sleep(0.1)
+        await scene.shard.cross(client.ticket.session, client.ticket.agent)
+        await trio.sleep(REOFFER_SECONDS)
+        assert [offer.chunk for offer in scene.shard.of(CommandOffered)] == [HERE, THERE]
 
 
 async def test_an_agent_that_was_lost_sight_of_is_found_again(autojump_clock: MockClock) -> None:

@@ -16,6 +16,7 @@ def test_lines_up_to_last_seq_are_known_and_not_told_again() -> None:
     assert known is not None
     assert known.result is not None
     assert docket.take(a_result(2)) == []
+    assert docket.held == 0
     assert not docket.is_busy
 
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from common.envelopes import Detach, ResultLine
+from common.envelopes import Detach, Replaced, ResultLine
 from common.events import Moved
 from common.frames import Position
 from common.grid import CommandId, Tick
@@ -100,6 +100,15 @@ async def test_a_session_ends_when_its_time_is_up_and_the_agent_leaves(
         assert trio.current_time() - began == pytest.approx(100, abs=1.5)
         assert [each.session for each in scene.shard.of(Detach)] == [client.ticket.session]
         assert (await scene.refused(client.ticket)).status == 401
+
+
+async def test_a_replacement_of_another_connection_is_not_ours(autojump_clock: MockClock) -> None:
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        session = client.ticket.session
+        older = scene.redis.bindings[session].connection - 1
+        scene.redis.send(scene.outside.gateway, Replaced(session, older))
+        assert (await client.command("c-1"))["status"] == "accepted"
 
 
 async def flood(scene: Scene, client: Client, count: int = AGENT_QUEUE_MAX + 10) -> None:

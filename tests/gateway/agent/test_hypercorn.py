@@ -268,8 +268,14 @@ async def test_text_that_is_no_utf8_ends_the_connection_and_no_other() -> None:
             assert (await frame(other, "error"))["code"] == "malformed"
 
 
-async def test_a_client_that_floods_and_never_closes_is_gone_soon() -> None:
+async def test_a_client_that_floods_and_never_closes_is_gone_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def release(_session: object, _connection: int) -> None:
+        await trio.sleep(0.1)  # As slow as a Redis may be: time to fill every queue.
+
     async with a_port() as port:
+        monkeypatch.setattr(port.scene.outside.bus, "release", release)
         stream = await port.raw(await port.scene.ticket())
         await ready(stream)
         with pytest.raises((trio.BrokenResourceError, trio.ClosedResourceError)):
@@ -293,6 +299,17 @@ async def test_a_client_that_never_reads_is_cut_and_can_resume(
             await trio.sleep(0.05)
         async with port.connect(ticket, f"?resume={token}&last_seq=0") as socket:
             assert (await frame(socket, "session_ready"))["resumed"] is True
+
+
+async def test_a_client_that_speaks_before_the_upgrade_leaves_nothing_behind() -> None:
+    async with a_port() as port:
+        port.scene.shard.deaf = True
+        stream = await port.raw(await port.scene.ticket())
+        await trio.sleep(0.1)
+        await stream.send_all(a_frame(b"{}"))
+        assert b" 400 " in await until(stream, "\r\n\r\n")
+        port.scene.shard.deaf = False
+        await gone(port)
 
 
 async def test_no_compression_is_agreed_to() -> None:

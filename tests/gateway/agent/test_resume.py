@@ -240,6 +240,24 @@ async def test_a_client_that_speaks_and_goes_at_once_was_heard(autojump_clock: M
         assert (await scene.refused(client.ticket, f"resume={token}&last_seq=3")).status == 409
 
 
+async def test_a_client_that_speaks_while_we_wait_for_postgres_was_heard(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_session: object) -> None:
+        await trio.sleep_forever()
+
+    async with a_scene() as scene:
+        client, token = await away(scene)
+        again = await scene.resume(client.ticket, token, 3)
+        with monkeypatch.context() as patched:
+            patched.setattr(scene.outside.accounts, "session", never)
+            scene.redis.cut()
+            await trio.sleep(0.2)
+            await again.say(type="cancel", id="none")
+            await again.gone()
+        assert (await scene.refused(client.ticket, f"resume={token}&last_seq=3")).status == 409
+
+
 async def test_the_old_token_stays_good_until_the_client_was_heard(
     autojump_clock: MockClock,
 ) -> None:
