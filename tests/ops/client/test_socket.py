@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 import trio
 from trio_websocket import serve_websocket
 
@@ -34,9 +35,7 @@ async def test_a_cancelled_connection_does_not_hold_up_its_owner() -> None:
 async def test_what_the_block_raises_leaves_it_as_it_was() -> None:
     async with trio.open_nursery() as nursery:
         server = await nursery.start(serve_websocket, _echo, "127.0.0.1", 0, None)
-        try:
+        with pytest.raises(LookupError, match="mine"):
             async with open_socket(f"http://127.0.0.1:{server.port}/", []):
                 raise LookupError("mine")
-        except LookupError as error:
-            assert str(error) == "mine"
         nursery.cancel_scope.cancel()
