@@ -23,6 +23,11 @@ ARGUMENTS = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Last of all: trio_asyncio does not get over it that Playwright's loop ran in this thread."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One gateway, two shards and six bots."""
@@ -42,8 +47,7 @@ def _plain_asyncio() -> Iterator[None]:
             asyncio.set_event_loop_policy(None)
 
 
-# Not for the session: while it is there, its loop runs in this thread, and no other test can.
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path, "the viewer is tested in Debian's chromium: apt-get install chromium"
