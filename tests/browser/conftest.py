@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.conftest import a_folder
 from tests.end_to_end.cluster import Cluster, tessera_up
 
 ARGUMENTS = [
@@ -29,9 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def world() -> Iterator[Cluster]:
     """One gateway, two shards and six bots."""
-    with tessera_up(tmp_path_factory.mktemp("browser") / "data", bots=6) as running:
+    with a_folder() as folder, tessera_up(folder / "data", bots=6) as running:
         yield running
 
 
