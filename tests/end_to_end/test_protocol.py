@@ -208,3 +208,33 @@ def said(frame: dict[str, object], agent_id: str) -> bool:
     if frame["type"] != "chunk_delta" or not isinstance(events, list):
         return False
     return any(event["type"] == "said" and event["id"] == agent_id for event in events)
+
+
+async def test_many_who_reconnect_in_the_middle_of_commands_are_all_let_in(
+    cluster: Cluster, name: str
+) -> None:
+    """Each connection is cut at another moment: asked, acked, or with an answer on its way."""
+    turns = trio.CapacityLimiter(12)
+
+    async def visit(number: int) -> None:
+        async with turns:
+            who = await signed_up(cluster.url(number % 2), f"{name}-{number}")
+            session = await session_of(cluster.url(number % 2), who["api_key"])
+            for turn in range(3):
+                url = cluster.url((number + turn) % 2)
+                async with connected(url, session, who["agent_id"]) as agent:
+                    match (number + turn) % 4:
+                        case 0:
+                            request = {"type": "command_req", "id": "c", "command": WAIT}
+                            await agent.send(request)
+                        case 1:
+                            await agent.ask(f"c-{turn}", WAIT)
+                        case 2:
+                            await agent.ask_at_once(f"c-{turn}", HELLO, agent.ready["challenge"])
+                        case _:
+                            pass
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for number in range(30):
+                nursery.start_soon(visit, number)
