@@ -39,6 +39,7 @@ from gateway.switchboard import SessionMessage
 
 UNAUTHORIZED = Problem("unauthorized", "Send the token of a live session: Bearer <session_token>.")
 _REFUSED = Problem("resume_refused", "This can't be resumed; open a new session.")
+SUPERSEDED = Problem("resume_refused", "Another connection took the session over meanwhile.")
 _NO_ROOM = Problem("unavailable", "No shard could place the agent now; try again.", RETRY_AFTER_MS)
 
 
@@ -87,7 +88,9 @@ async def _renew(resume: Resume | None, session: Session, outside: Outside) -> T
         return UNAUTHORIZED
     fresh = new_token(Kind.RESUME)
     offered = outside.accounts.offer_resume(session.session, used, fresh.hash)
-    return fresh if await ask_postgres(offered) else _REFUSED
+    if await ask_postgres(offered):
+        return fresh
+    return UNAUTHORIZED if used is None else _REFUSED  # It ended just now, or the token is spent.
 
 
 async def _may_resume(resume: Resume, session: Session, outside: Outside) -> bool:
@@ -191,7 +194,7 @@ async def _answer(
             case SessionEnded():
                 return UNAUTHORIZED
             case Replaced() if message.connection == binding.connection:
-                return _REFUSED
+                return SUPERSEDED
             case _:
                 pass
     raise Unavailable("too much was heard for this session at once; try again")

@@ -8,7 +8,15 @@ import trio
 from trio_websocket import ConnectionRejected
 
 from tests.end_to_end.cluster import Cluster
-from tests.end_to_end.stranger import connected, joined, post, session_of, signed_up, socket_to
+from tests.end_to_end.stranger import (
+    Stranger,
+    connected,
+    joined,
+    post,
+    session_of,
+    signed_up,
+    socket_to,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -141,6 +149,26 @@ async def test_a_second_connection_takes_over_and_the_first_closes_with_4001(
             assert await first.close_code() == 4001
             assert first.frames[-1]["type"] == "goodbye"
             assert (await second.ask("c-1", WAIT))["status"] == "accepted"
+
+
+async def test_of_connections_that_come_at_once_one_stays_and_the_others_close_with_4001(
+    cluster: Cluster, name: str
+) -> None:
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    ends: list[int | None] = []
+
+    async def come(number: int) -> None:
+        url = cluster.url(number % 2) + session["ws_path"]
+        async with socket_to(url, f"Bearer {session['session_token']}") as socket:
+            agent = Stranger(socket, session, who["agent_id"])
+            with trio.move_on_after(4):
+                ends.append(await agent.close_code())
+
+    async with trio.open_nursery() as nursery:
+        for number in range(6):
+            nursery.start_soon(come, number)
+    assert ends == [4001] * 5
 
 
 async def test_scopes_are_kept(cluster: Cluster, name: str) -> None:
