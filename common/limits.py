@@ -48,6 +48,7 @@ COMMAND_MS_MAX = 6_000  # A command not journaled by then is never journaled: a 
 COMMAND_GRACE_MS = (
     2_000  # How much later the gateway says ``unavailable``: clocks may differ by less.
 )
+SETTLE_MS_MAX = 4_000  # Then nobody knows what became of it: one question that hangs is enough.
 REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
 OFFER_BATCH_SECONDS = 0.002  # Many connections, one call: a client can't notice 2 ms.
 OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.
