@@ -107,6 +107,7 @@ LINES_HELD_MAX = 256  # Lines that wait for an earlier one; beyond: closed with 
 LINES_WAIT_SECONDS = 0.25  # Until a missing line is looked for again: results are recorded lazily.
 LINES_LOOK_SECONDS = 20.0  # Without news of a command that runs; then Redis is asked.
 CLOSE_SECONDS_MAX = 0.8  # For the client's half of the closing handshake: a stop takes a second.
+PARTING_SECONDS_MAX = 1.5  # For results that a session's end is to bring; the protocol has 2 s.
 ADMISSION_SECONDS_MAX = 12.0  # From the request to the upgrade: the attach, and what is around it.
 SWEEP_SECONDS = 1.0  # Stuck writes, ended sessions and lost agents are looked for this often.
 OFFER_QUEUE_MAX = 10_000  # Offers waiting for their batch: twice what a full gateway says a second.

@@ -85,10 +85,14 @@ class Agents:
         while True:
             await trio.sleep(PRESENCE_BEAT_SECONDS)
             try:
-                await ask_redis(self._outside.bus.refresh(set(self._conversations.values())))
+                await ask_redis(self._outside.bus.refresh(self._present()))
             except Trouble as trouble:
                 # Presence outlives many beats; a Redis away for longer grants a reprieve itself.
                 _log.warning("presence was not refreshed", error=str(trouble))
+
+    def _present(self) -> set[SessionId]:
+        sessions = self._conversations.items()
+        return {session for conversation, session in sessions if not conversation.is_parting}
 
     async def _sweep(self) -> None:
         while True:

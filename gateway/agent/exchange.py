@@ -101,6 +101,16 @@ class Exchange:
         self.docket.forget_cancel(id)
         return [Send(Error("unavailable", "the command could not be cancelled now", id))]
 
+    def superseded(self) -> list[Action]:
+        """End what the agent still does for us: its newer session may be slow to come.
+
+        (And let it stay in the world until then.)
+        """
+        return [
+            OfferCancel(self.sitting.cancel(id, self.chunk, "session_ended"))
+            for id in self.docket.busy_with
+        ]
+
     def _once(self, frame: hearing.Concluding, now_ms: int) -> list[Action]:
         """An id that was answered is answered the same again, whatever comes with it."""
         if known := self.docket.find(frame.id):

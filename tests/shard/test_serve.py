@@ -186,6 +186,27 @@ async def test_a_command_is_cancelled(autojump_clock: MockClock, town: Town) -> 
     assert town.results("c1")[0].reason == "cancelled"
 
 
+async def test_what_a_newer_session_ends_says_so_and_the_agent_stays(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1")
+    await town.join("ann")
+    await town.offer(town.command("ann", "c1", Wait(50)))
+    await town.wait_for(lambda: town.acks("c1"))
+    cancel = CancelOffered(
+        SessionId("ses_ann"),
+        AgentId("ann"),
+        CommandId("c1"),
+        ChunkId("0:0"),
+        reason="session_ended",
+    )
+    await town.offer(cancel, cancel)
+    await town.wait_for(lambda: town.results("c1"), 1)
+    assert [line.reason for line in town.results("c1")] == ["session_ended"]
+    await town.offer(town.command("ann", "c2", Say("still here")))
+    await town.wait_for(lambda: town.results("c2"), 1)
+
+
 async def test_what_looks_in_the_wrong_chunk_is_sent_after_its_agent(
     autojump_clock: MockClock, town: Town
 ) -> None:

@@ -121,8 +121,11 @@ class Shard:
                 await self._admit(message)
             case CancelOffered():
                 if self.sat[message.session].in_flight == message.id:
-                    await self.finish(message.session, "cancelled")
+                    await self.finish(message.session, message.reason)
             case Detach():
+                sat = self.sat.get(message.session)
+                if sat is not None and sat.in_flight is not None:
+                    await self.finish(message.session, "session_ended")
                 self.sat.pop(message.session, None)
             case _:
                 raise AssertionError(f"no gateway says {message}")
