@@ -171,6 +171,38 @@ async def test_of_connections_that_come_at_once_one_stays_and_the_others_close_w
     assert ends == [4001] * 5
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("POST", "/v1/sessions", 4001),
+        ("DELETE", "/v1/sessions/current", 4003),
+        ("DELETE", "/v1/keys/{key}", 4003),
+    ],
+)
+async def test_a_session_that_ends_under_a_command_brings_its_result_first(
+    cluster: Cluster, name: str, method: str, path: str, code: int
+) -> None:
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    async with connected(cluster.url(0), session, who["agent_id"]) as agent:
+        assert (await agent.ask("c-1", LONG_WAIT))["status"] == "accepted"
+        is_session = path.endswith("current")
+        token = session["session_token"] if is_session else who["api_key"]
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=cluster.url(1), trust_env=False) as http:
+            asked = path.format(key=who["key_id"])
+            body = {} if method == "POST" else None
+            answer = await http.request(method, asked, headers=headers, json=body)
+        assert answer.is_success, answer.text
+        began = trio.current_time()
+        assert await agent.close_code() == code
+        assert trio.current_time() - began < 2
+        assert agent.frames[-1]["type"] == "goodbye"
+        (result,) = [frame for frame in agent.frames if frame["type"] == "result"]
+        assert (result["id"], result["seq"]) == ("c-1", 2)
+        assert (result["status"], result["reason"]) == ("failed", "session_ended")
+
+
 async def test_scopes_are_kept(cluster: Cluster, name: str) -> None:
     async with joined(cluster.url(), name, scopes=["chat"]) as agent:
         assert (await agent.ask("c-1", WAIT))["code"] == "scope_missing"
