@@ -67,7 +67,12 @@ AGENT_QUEUE_MAX = 256  # Frames waiting for one agent; beyond: closed with 4008.
 SPECTATOR_QUEUE_MAX = 256  # The protocol's; beyond: resync.
 SPECTATOR_OVERFLOWS_MAX = 3  # The protocol's: within OVERFLOW_WINDOW_SECONDS.
 OVERFLOW_WINDOW_SECONDS = 60.0
-SEND_SECONDS_MAX = 20.0  # One write may be stuck this long before the watchdog ends the connection.
+SPECTATOR_TAKE_MAX = 25  # Off the queue at once, a full view's tick: it can't be dropped any more.
+SEND_SECONDS_MAX = 20.0  # A client that takes nothing of a write for so long has gone.
+SEND_BYTES_MAX = 4 * 1024  # Of a write, watched at once: at 200 bytes a second it is still alive.
+# A spectator may take nothing for longer: its queue takes 51 s to fill at a chunk's five events a
+# second. A stop beyond DELTAS_KEPT_MS could not even be made up for by coming back.
+STILL_SECONDS_MAX = 120.0
 HEARTBEAT_SECONDS = 10.0  # Under the protocol's 15 s.
 PING_SECONDS = 20.0  # WebSocket pings: finds the peers that vanished.
 FEED_PENDING_MAX = 600  # Deltas held while a chunk's static is on its way: 120 s of them.
@@ -87,9 +92,11 @@ HEAD_SECONDS_MAX = 10.0  # For the head of a request, and for being idle between
 LINGER_SECONDS = 2.0  # After our last byte: time for the client to read it before the socket goes.
 ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client is gone.
 VANISHED_SECONDS_MAX = 30.0  # Nothing acknowledged for so long: more than SEND_SECONDS_MAX.
+STILL_VANISHED_SECONDS_MAX = 130.0  # The same of a spectator: more than STILL_SECONDS_MAX.
 BACKLOG = 1024  # Connections not yet accepted: a crowd that comes back after a restart.
 GRACE_SECONDS = 3.0  # For what is under way when a gateway stops: within SHUTDOWN_SECONDS_MAX.
 GOODBYE_SECONDS_MAX = 0.5  # For our last words to a client that may not be reading.
+FAREWELL_SECONDS_MAX = 30.0  # For a spectator that is too slow, to read why it is sent away.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
 
 # Sessions and presence
