@@ -9,6 +9,7 @@ from trio_websocket import ConnectionRejected
 
 from tests.end_to_end.cluster import Cluster
 from tests.end_to_end.stranger import (
+    Frame,
     Stranger,
     connected,
     joined,
@@ -191,7 +192,7 @@ async def test_a_session_that_ends_under_a_command_brings_its_result_first(
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=cluster.url(1), trust_env=False) as http:
             asked = path.format(key=who["key_id"])
-            body = {} if method == "POST" else None
+            body: Frame | None = {} if method == "POST" else None
             answer = await http.request(method, asked, headers=headers, json=body)
         assert answer.is_success, answer.text
         began = trio.current_time()
