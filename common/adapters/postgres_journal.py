@@ -1,8 +1,8 @@
 """The journal in PostgreSQL: the truth, and the referee.
 
 ``commit``, ``record``, ``save`` and ``take`` are one round trip each, to a function of
-``ops/migrations`` (the last of that name), where the promises of the port are kept. Rows travel as one
-array a column.
+``ops/migrations`` (the last of its name), where the promises of the port are kept. Rows travel as
+one array a column.
 """
 
 from __future__ import annotations
