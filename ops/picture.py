@@ -77,14 +77,12 @@ def _frames(chunks: Sequence[Chunk]) -> Iterator[Image.Image]:
 def _draw(chunk: Chunk) -> Image.Image:
     image = _land(chunk).copy()
     pen = ImageDraw.Draw(image)
-    here = f"{len(chunk.agents)} here"
-    title = f"chunk {chunk.id}    generation {chunk.generation}    tick {chunk.tick}    {here}"
-    pen.text((8, TITLE // 2), title, _INK, _font(13), anchor="lm")
     crowd = [chunk.agents[id] for id in sorted(chunk.agents)]
     for agent in crowd:
         _draw_way(pen, chunk, agent)
     for agent in crowd:
         _draw_agent(pen, chunk, agent)
+    _draw_title(pen, chunk)
     return image
 
 
@@ -117,6 +115,14 @@ def _draw_agent(pen: ImageDraw.ImageDraw, chunk: Chunk, agent: Agent) -> None:
     middle = _middle(chunk, agent.x, agent.y)
     pen.circle(middle, CELL * 0.6, _colour(agent), _PAPER)
     pen.text(middle, (agent.name or agent.id)[:2], _PAPER, _font(10), anchor="mm")
+
+
+def _draw_title(pen: ImageDraw.ImageDraw, chunk: Chunk) -> None:
+    """Over the ends of ways that lead out at the top."""
+    pen.rectangle((0, 0, _SIDE, TITLE - 1), _PAPER)
+    here = f"{len(chunk.agents)} here"
+    title = f"chunk {chunk.id}    generation {chunk.generation}    tick {chunk.tick}    {here}"
+    pen.text((8, TITLE // 2), title, _INK, _font(13), anchor="lm")
 
 
 def _middle(chunk: Chunk, x: int, y: int) -> tuple[float, float]:

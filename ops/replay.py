@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 import trio_asyncio
 from rich.console import Console
+from rich.text import Text
 
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_history import read_history
@@ -92,21 +93,26 @@ async def _read(url: str, chunk: ChunkId) -> tuple[History, int]:
 
 
 def _show(chunk: Chunk, until: Tick, history: History, console: Console) -> None:
-    # A narrow terminal cuts it off; folded lines would be no picture.
-    console.print(draw_chunk(replica_of(static_of(chunk))), overflow="ignore", crop=False)
-    console.print(f"chunk {chunk.id}   tick {chunk.tick}   {len(chunk.agents)} here")
+    console.print(draw_chunk(replica_of(static_of(chunk))), soft_wrap=True)
+    _say(console, f"chunk {chunk.id}   tick {chunk.tick}   {len(chunk.agents)} here")
     if chunk.tick < until:
-        console.print(f"It cannot be rebuilt beyond tick {chunk.tick}.")
+        _say(console, f"It cannot be rebuilt beyond tick {chunk.tick}.")
     elif until > history.last:
-        console.print(f"Beyond tick {history.last}: as it goes on if nobody says anything.")
+        _say(console, f"Beyond tick {history.last}: as it goes on if nobody says anything.")
 
 
 def _judge(rebuilding: Rebuilding, until: Tick, console: Console) -> bool:
     if rebuilding.differences:
-        console.print(f"{rebuilding.history.chunk}: {rebuilding.differences[0]}", style="bold red")
+        _say(console, f"{rebuilding.history.chunk}: {rebuilding.differences[0]}", "bold red")
         return False
-    console.print(
+    _say(
+        console,
         f"Ticks {rebuilding.history.first} to {until} with {rebuilding.heard} inputs:"
-        f" all {rebuilding.compared} digests are as they were stored."
+        f" all {rebuilding.compared} digests are as they were stored.",
     )
     return True
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    """Print ``line`` as it is: one line, and what it quotes is no markup."""
+    console.print(Text(line, style), soft_wrap=True)
