@@ -27,6 +27,7 @@ STILL_MS_MAX = 1_000  # A quiet stretch is not worth waiting for.
 _SIDE = CHUNK_SIZE * CELL
 _INK, _PAPER = (233, 230, 223), (20, 22, 27)
 _GROUNDS = {".": (57, 51, 45), "#": (134, 118, 106), "~": (43, 76, 95)}
+_BLENDS = 16  # Between two colours: 9 * 17 and the grounds fit into a GIF's 256.
 _COLOURS = (
     (232, 193, 112), (217, 112, 90), (124, 190, 120), (111, 168, 220),
     (193, 139, 214), (95, 190, 180), (236, 157, 170), (190, 200, 100),
@@ -68,10 +69,20 @@ def _unwritable(path: Path, error: OSError) -> Misconfigured:
 
 
 def _frames(chunks: Sequence[Chunk]) -> Iterator[Image.Image]:
-    """Yield them with one palette, so that nothing flickers."""
-    palette = _draw(chunks[0]).quantize(128)
+    """Yield them with one palette, so that nothing flickers and everybody has their colour."""
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour in _palette() for part in colour])
     for chunk in chunks:
         yield _draw(chunk).quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def _palette() -> Iterator[tuple[int, ...]]:
+    """Yield every colour, and those in between that the edges of letters are drawn in."""
+    yield from _GROUNDS.values()
+    for colour in (_INK, *_COLOURS):
+        for step in range(_BLENDS + 1):
+            pairs = zip(_PAPER, colour, strict=True)
+            yield tuple(dark + (light - dark) * step // _BLENDS for dark, light in pairs)
 
 
 def _draw(chunk: Chunk) -> Image.Image:

@@ -18,8 +18,8 @@ def a_crowd(tick: int) -> Chunk:
 
 
 def colour_at(image: Image.Image, x: int, y: int) -> object:
-    """In the middle of the cell's left half: beside the letters of whoever stands there."""
-    return image.convert("RGB").getpixel((x * CELL + 3, TITLE + y * CELL + CELL // 2))
+    """At the foot of the cell, below the letters of whoever stands there."""
+    return image.convert("RGB").getpixel((x * CELL + CELL // 2, TITLE + y * CELL + CELL - 3))
 
 
 def test_an_agent_is_drawn_where_it_stands_and_nowhere_else(tmp_path: Path) -> None:
@@ -56,6 +56,17 @@ def test_each_tick_is_shown_for_as_long_as_it_took(tmp_path: Path) -> None:
             durations.append(film.info["duration"])
         assert durations == [200, 200, 400, STILL_MS_MAX, STILL_MS_MAX]
         assert film.info["loop"] == 0
+
+
+def test_who_comes_later_has_the_same_colours_in_a_film(tmp_path: Path) -> None:
+    chunk = a_crowd(2)
+    save_png(tmp_path / "a.png", chunk)
+    save_gif(tmp_path / "a.gif", [attrs.evolve(chunk, agents={}), chunk])
+    with Image.open(tmp_path / "a.png") as picture, Image.open(tmp_path / "a.gif") as film:
+        film.seek(1)
+        for agent in chunk.agents.values():
+            spot = (agent.x, agent.y)
+            assert colour_at(film, *spot) == colour_at(picture, *spot)
 
 
 def test_a_long_run_is_shown_from_a_minute_before_its_end(tmp_path: Path) -> None:

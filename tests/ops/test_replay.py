@@ -137,7 +137,7 @@ def wrong(why: str) -> pytest.RaisesGroup[Misconfigured]:
 async def test_what_is_not_kept_is_said(url: str) -> None:
     with wrong("nobody was ever in 9:9"):
         await said(url, Wish(ChunkId("9:9")))
-    with pytest.raises(Misconfigured, match="0:0 at tick 9 is no longer kept: .* back to 10"):
+    with pytest.raises(Misconfigured, match=r"0:0 at tick 9 is no longer kept: .* back to 10"):
         await said(url, Wish(CHUNK, at=Tick(9)))
 
 
