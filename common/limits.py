@@ -37,7 +37,8 @@ KEY_SECONDS_MAX = 10 * 366 * 86_400  # Ten years: beyond that "no expiry" is the
 NONCE_BYTES = 16  # The protocol's.
 CHALLENGE_MS = 2_000  # The protocol's ``challenge_ttl_ms``.
 PIPELINED_CHALLENGE_MS = 30_000  # The protocol's.
-CHALLENGES_PER_SESSION_MAX = 8  # Open at once; the oldest is forgotten (``challenge_unknown``).
+CHALLENGES_ASKED_MAX = 64  # Open at once: a burst of 20, 10 a second for their 2 s, and some expired.
+CHALLENGES_OFFERED_MAX = 512  # One with each ack, good for 30 s: 10 a second, and refusals.
 STRIKE_WINDOW_MS = 60_000  # The protocol's.
 INVALID_ANSWERS_MAX = 3  # The protocol's.
 EXPIRED_ANSWERS_MAX = 5  # The protocol's.
@@ -48,6 +49,7 @@ COMMAND_MS_MAX = 6_000  # A command not journaled by then is never journaled: a 
 COMMAND_GRACE_MS = (
     2_000  # How much later the gateway says ``unavailable``: clocks may differ by less.
 )
+SETTLE_MS_MAX = 4_000  # Then nobody knows what became of it: one question that hangs is enough.
 REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
 OFFER_BATCH_SECONDS = 0.002  # Many connections, one call: a client can't notice 2 ms.
 OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.

@@ -57,6 +57,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A data folder for ``tessera up`` that is not there yet."""
+    with a_folder() as folder:
+        yield folder / "data"
+
+
 @contextmanager
 def a_folder() -> Iterator[Path]:
     """Not one of pytest's: it closes its own to the user that PostgreSQL runs as."""

@@ -14,7 +14,7 @@ from common.commands import Say
 from common.envelopes import AckLine, CommandOffered, ResultLine, SessionLine
 from common.grid import CommandId
 from common.journal import Known
-from common.limits import COMMAND_GRACE_MS, REOFFER_SECONDS
+from common.limits import COMMAND_GRACE_MS, REOFFER_SECONDS, SETTLE_MS_MAX
 from gateway.agent.answered import Answered
 from gateway.agent.ordering import Ordering
 
@@ -142,6 +142,12 @@ class Docket:
             elif now_ms < message.expires_at_ms:
                 again.append(message)
         return Overdue(again, expired)
+
+    def is_hopeless(self, id: CommandId, now_ms: int) -> bool:
+        """Whether ``id`` expired so long ago that its client is not to wait for us any more."""
+        pending = self._pending.get(id)
+        until_ms = COMMAND_GRACE_MS + SETTLE_MS_MAX
+        return pending is not None and pending.message.expires_at_ms + until_ms <= now_ms
 
     def may_cancel(self, id: CommandId, now_ms: int) -> bool:
         """Whether to pass a cancellation of ``id`` on: once in a while, while it is in flight."""

@@ -130,7 +130,7 @@ class Errands:
         try:
             known = await self._known(id)
         except Trouble:
-            return []  # Nobody can say yet; it stays due.
+            return self.exchange.unsettled(id, self._now_ms())
         return self.exchange.settled(id, known, self._now_ms())
 
     async def _known(self, id: CommandId) -> Known | None:

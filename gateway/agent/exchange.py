@@ -265,6 +265,12 @@ class Exchange:
             return [FindLines(known.ack.seq or 0)]
         return self.reject(id, "unavailable", now_ms) if self.docket.drop(id) else []
 
+    def unsettled(self, id: CommandId, now_ms: int) -> list[Action]:
+        """PostgreSQL can't be asked about ``id``: it may have been accepted, and may not."""
+        if not self.docket.is_hopeless(id, now_ms):
+            return []  # It stays due.
+        return [End(CloseCode.OVERLOADED, "nobody knows now if a command was accepted; resume")]
+
     def reject(
         self, id: CommandId, code: AckCode, now_ms: int, retry_after_ms: int | None = None
     ) -> list[Action]:

@@ -17,7 +17,7 @@ from gateway.agent.exchange import Exchange
 from gateway.agent.outbox import Outbox
 from gateway.agent.outside import Feeds
 from gateway.agent.whereabouts import Crossings, Gone, Whereabouts
-from gateway.stream.feeds import FeedDelta, Static
+from gateway.stream.follow import FeedDelta, Static
 
 
 @attrs.define(eq=False)

@@ -69,7 +69,7 @@ class Sitting:
 
     @property
     def limits(self) -> SessionLimits:
-        return SessionLimits(float(self.commands_per_s), float(self.chat_per_min), CHALLENGE_MS)
+        return SessionLimits(self.commands_per_s, self.chat_per_min, CHALLENGE_MS)
 
 
 def sitting_of(session: Session, gateway: GatewayId, settings: Settings) -> Sitting:

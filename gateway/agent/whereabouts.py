@@ -14,7 +14,7 @@ import attrs
 from common.envelopes import Attached, ResultLine
 from common.events import Entered, Left
 from common.grid import AgentId, ChunkId
-from gateway.stream.feeds import FeedDelta, Static
+from gateway.stream.follow import FeedDelta, Static
 
 _MISSED_LOOKS_MAX = 2  # The neighbour's stream may be a tick or two behind the one just left.
 

@@ -18,7 +18,7 @@ from common.adapters.beside import ungrouped
 _Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 CONNECT_SECONDS_MAX = 15.0  # The gateway itself gives up on a shard after 8 s.
-CLOSE_SECONDS_MAX = 1.0  # A server that is gone does not answer a close.
+CLOSE_SECONDS_MAX = 0.2  # For the answer to our close; when we are cancelled nobody reads it.
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.conftest import a_folder
 from tests.end_to_end.cluster import Cluster, tessera_up
 
 ARGUMENTS = [
@@ -23,10 +24,15 @@ ARGUMENTS = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Last of all: trio_asyncio does not get over it that Playwright's loop ran in this thread."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def world() -> Iterator[Cluster]:
     """One gateway, two shards and six bots."""
-    with tessera_up(tmp_path_factory.mktemp("browser") / "data", bots=6) as running:
+    with a_folder() as folder, tessera_up(folder / "data", bots=6) as running:
         yield running
 
 
@@ -42,8 +48,7 @@ def _plain_asyncio() -> Iterator[None]:
             asyncio.set_event_loop_policy(None)
 
 
-# Not for the session: while it is there, its loop runs in this thread, and no other test can.
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path, "the viewer is tested in Debian's chromium: apt-get install chromium"

@@ -125,10 +125,8 @@ def test_on_a_phone_nothing_overflows_and_the_list_opens(world: Cluster, browser
     context.close()
 
 
-def test_it_says_so_when_the_world_is_away_and_comes_back_by_itself(
-    tmp_path: Path, page: Page
-) -> None:
-    with tessera_up(tmp_path / "data", bots=1) as cluster:
+def test_it_says_so_when_the_world_is_away_and_comes_back_by_itself(data: Path, page: Page) -> None:
+    with tessera_up(data, bots=1) as cluster:
         page.goto(cluster.url())
         wait_until_live(page)
         page.wait_for_function("tessera.world.agents.size === 1", timeout=LIVE_MS_MAX)

@@ -19,6 +19,7 @@ import attrs
 import httpx
 
 START_SECONDS_MAX = 60.0
+LOG_LINES = 60  # Of what the processes said, shown when a test fails.
 STOP_SECONDS_MAX = 5.0  # What ``tessera up`` promises.
 GENEROUS = {
     "TESSERA_SIGNUPS_PER_MIN": "0",
@@ -67,7 +68,8 @@ def tessera_up(
     environment: Mapping[str, str] = GENEROUS,
 ) -> Iterator[Cluster]:
     port = free_ports(gateways)
-    with open(data.parent / f"{data.name}.log", "ab") as log:
+    path = data.parent / f"{data.name}.log"
+    with open(path, "ab") as log:
         process = subprocess.Popen(
             [
                 sys.executable, "-m", "ops.cli", "up",
@@ -82,6 +84,9 @@ def tessera_up(
         try:
             cluster.wait_until_ready(gateways)
             yield cluster
+        except BaseException:
+            sys.stderr.writelines(path.read_text().splitlines(keepends=True)[-LOG_LINES:])
+            raise
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(STOP_SECONDS_MAX + 3)

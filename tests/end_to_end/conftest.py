@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import a_folder
 from tests.end_to_end.cluster import Cluster, tessera_up
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """Two gateways, two shards, no bots, no limits on sign-ups; leave it standing."""
-    with tessera_up(tmp_path_factory.mktemp("cluster") / "data", gateways=2) as running:
+    with a_folder() as folder, tessera_up(folder / "data", gateways=2) as running:
         yield running
     assert running.process.returncode == 0
 

@@ -20,10 +20,8 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.mark.parametrize("role", ["shard", "gateway", "redis", "postgres"])
-async def test_an_accepted_walk_ends_although_a_process_was_killed(
-    tmp_path: Path, role: str
-) -> None:
-    with tessera_up(tmp_path / "data", shards=2) as cluster, trio.fail_after(60):
+async def test_an_accepted_walk_ends_although_a_process_was_killed(data: Path, role: str) -> None:
+    with tessera_up(data, shards=2) as cluster, trio.fail_after(60):
         async with connect(cluster.url(), "walker") as agent:
             goal = floor_cell_near(agent, 25)
             async with trio.open_nursery() as nursery:
@@ -40,8 +38,7 @@ def kill_soon(cluster: Cluster, role: str) -> None:
         cluster.kill(role, n)
 
 
-async def test_a_world_started_again_is_as_it_was_left(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+async def test_a_world_started_again_is_as_it_was_left(data: Path) -> None:
     with tessera_up(data) as cluster, trio.fail_after(30):
         async with open_http(cluster.url()) as http:
             who = await sign_up(http, "dweller")
@@ -54,8 +51,8 @@ async def test_a_world_started_again_is_as_it_was_left(tmp_path: Path) -> None:
             assert agent.position == Position(goal.x, goal.y)
 
 
-async def test_stopping_says_goodbye_and_leaves_nobody_behind(tmp_path: Path) -> None:
-    with tessera_up(tmp_path / "data") as cluster, trio.fail_after(30):
+async def test_stopping_says_goodbye_and_leaves_nobody_behind(data: Path) -> None:
+    with tessera_up(data) as cluster, trio.fail_after(30):
         who = await signed_up(cluster.url(), "guest")
         session = await session_of(cluster.url(), who["api_key"])
         async with connected(cluster.url(), session, who["agent_id"]) as agent:
@@ -70,9 +67,8 @@ async def test_stopping_says_goodbye_and_leaves_nobody_behind(tmp_path: Path) ->
         assert list((cluster.data / "run").glob("*.json")) == []
 
 
-async def test_a_session_survives_a_restart_of_the_world(tmp_path: Path) -> None:
+async def test_a_session_survives_a_restart_of_the_world(data: Path) -> None:
     """Its command, in flight when everything stopped, ends when it is back."""
-    data = tmp_path / "data"
     with tessera_up(data) as cluster, trio.fail_after(30):
         async with open_http(cluster.url()) as http:
             who = await sign_up(http, "sleeper")

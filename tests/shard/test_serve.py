@@ -12,7 +12,14 @@ from trio.testing import MockClock
 
 from common.adapters.memory_journal import MemoryJournal
 from common.commands import Say, Wait
-from common.envelopes import Attached, AttachRefused, CancelOffered, Detach
+from common.envelopes import (
+    AckLine,
+    Attached,
+    AttachRefused,
+    CancelOffered,
+    Detach,
+    ResultLine,
+)
 from common.events import Left
 from common.frames import Position
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot
@@ -192,6 +199,24 @@ async def test_what_looks_in_the_wrong_chunk_is_sent_after_its_agent(
     assert {town.results(id)[0].chunk for id in ("c2", "c3")} == {"1:0"}
     again = await town.join("ann")
     assert again.chunk == "1:0"
+
+
+async def test_who_attaches_again_is_told_a_seq_that_counts_every_ack_before(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    """Else the gateway must believe that the session's numbers begin again."""
+    town.start("one")
+    await town.join("ada")
+    before = len(town.heard)
+    says = [town.command("ada", f"c-{number}", Say("hi")) for number in range(3)]
+    await town.offer(*says, town.attach("ada"))
+    await town.wait_for(lambda: any(isinstance(m, Attached) for m in town.heard[before:]))
+    late = town.heard[before:]
+    (place,) = [place for place, told in enumerate(late) if isinstance(told, Attached)]
+    attached = late[place]
+    told = [m.seq for m in late[:place] if isinstance(m, AckLine | ResultLine) and m.seq]
+    assert isinstance(attached, Attached)
+    assert attached.seq == max(told) == 6
 
 
 async def test_after_a_crash_the_record_says_where_an_agent_went(
