@@ -20,6 +20,7 @@ TERRAINS_MAX = 4_096  # Remembered in a process, 20 KB each: more than a shard h
 REPLANS_MAX = 12  # Ways round that a walker looks for in one chunk: each costs A* and some ticks.
 REFUSALS_MAX = 3  # Then a walker gives up with ``boundary_refused``.
 SNAPSHOT_TICKS = 150  # 30 s: what a recovery replays at the most, some ms a chunk.
+PAST_SNAPSHOTS_MAX = 10  # Kept of a chunk, for replays: 5 minutes in which something happened.
 
 # What clients may send
 FRAME_BYTES_MAX = 16 * 1024  # The protocol's.

@@ -215,6 +215,39 @@ def watch(url: str, chunk: str) -> None:
 
 
 @main.command()
+@click.option("--chunk", default="0:0", show_default=True)
+@click.option("--at-tick", type=click.IntRange(0), help="The last one that is known of by default.")
+@click.option("--data", default=Path(".data"), show_default=True, type=click.Path(path_type=Path))
+@click.option("--png", type=click.Path(path_type=Path), help="Draw that tick into this file.")
+@click.option("--gif", type=click.Path(path_type=Path), help="Draw the minute before it, too.")
+def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: Path | None) -> None:
+    """Rebuild a chunk from its snapshots and journal, and compare it with what was stored.
+
+    Reads from DATABASE_URL, or else from the tessera up that runs on --data. Ends with 1 when
+    something differs.
+    """
+    same = True
+
+    def prepare() -> Callable[[], Awaitable[None]]:
+        from rich.console import Console
+
+        from common.grid import ChunkId, Tick
+        from ops.replay import Wish, database_url, replay
+
+        wish = Wish(ChunkId(chunk), None if at_tick is None else Tick(at_tick), png, gif)
+        url = database_url(os.environ, data.absolute())
+
+        async def work() -> None:
+            nonlocal same
+            same = await replay(url, wish, Console())
+
+        return work
+
+    run(prepare)
+    sys.exit(0 if same else 1)
+
+
+@main.command()
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--data", default=Path(".data"), show_default=True, type=click.Path(path_type=Path))
 def doctor(port: int, data: Path) -> None:

@@ -26,6 +26,8 @@ class KeptChunk:
     generation: int = 1
     holder: str = ""
     snapshot: Snapshot | None = None
+    past: list[Snapshot] = attrs.field(factory=list)
+    """The snapshots before it, in order."""
     empty: bool = True
     saved_ms: float = float("-inf")
     journal: dict[tuple[Tick, int], Row] = attrs.field(factory=dict)

@@ -224,7 +224,8 @@ async def wait_until_one_waits(connection: asyncpg.Connection[asyncpg.Record]) -
 COMMIT_ONE = """
     select * from journal_commit(
         array[$1], array[$2::bigint], array[1::bigint], array[0], array['{}'::bytea],
-        array[$3], array[$4], array[1::bigint], array[1::bigint], array[null::bigint], array[$5]
+        array[$3], array[$4], array[1::bigint], array[1::bigint], array[null::bigint], array[$5],
+        array[null::text], array[null::bigint]
     )
 """
 
