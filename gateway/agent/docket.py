@@ -44,6 +44,8 @@ class Docket:
     _running: set[CommandId] = attrs.field(factory=set)
     """Accepted and without a result, ``say`` excepted: at most one, and what another gateway
     offered, of which nobody here knows what it is."""
+    _saying: set[CommandId] = attrs.field(factory=set, init=False)
+    """A ``say`` that was accepted and has no result: it excludes nothing, but one is to come."""
     _pending: dict[CommandId, Pending] = attrs.field(factory=dict, init=False)
     _cancelled_ms: dict[CommandId, int] = attrs.field(factory=dict, init=False)
 
@@ -81,7 +83,7 @@ class Docket:
     @property
     def is_running(self) -> bool:
         """Whether a result is to come."""
-        return bool(self._running)
+        return bool(self._running or self._saying)
 
     def is_pending(self, id: CommandId) -> bool:
         return id in self._pending
@@ -124,9 +126,12 @@ class Docket:
                 pending = self._pending.pop(line.id, None)
                 if pending is None or not isinstance(pending.message.command, Say):
                     self._running.add(line.id)
+                else:
+                    self._saying.add(line.id)
                 self._answered.accepted(line)
             case ResultLine():
                 self._running.discard(line.id)
+                self._saying.discard(line.id)
                 self._cancelled_ms.pop(line.id, None)
                 self._answered.ended(line)
 

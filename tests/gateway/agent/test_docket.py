@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from common.commands import Say
 from common.envelopes import SessionLine
 from common.grid import CommandId
-from gateway.agent.docket import resumed_docket
-from tests.gateway.agent.builders import a_result, an_ack
+from gateway.agent.challenges import Asked
+from gateway.agent.docket import Docket, resumed_docket
+from tests.gateway.agent.builders import CHUNK, NOW_MS, SAY, a_result, a_sitting, an_ack
 
 
 def test_lines_up_to_last_seq_are_known_and_not_told_again() -> None:
@@ -35,6 +37,18 @@ def test_a_command_whose_lines_are_yet_to_come_is_busy_until_its_result() -> Non
     assert docket.is_busy
     docket.take(a_result(2))
     assert not docket.is_busy
+
+
+def test_the_result_of_a_say_is_to_come_though_it_keeps_nobody_busy() -> None:
+    docket = Docket()
+    docket.offer(
+        a_sitting().offer(Asked(CommandId("c-1"), SAY, Say("hello")), CHUNK, NOW_MS), NOW_MS
+    )
+    docket.take(an_ack(1))
+    assert docket.is_running
+    assert not docket.is_busy
+    docket.take(a_result(2))
+    assert not docket.is_running
 
 
 def test_an_incomplete_docket_doubts_unknown_ids() -> None:
