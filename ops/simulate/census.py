@@ -1,8 +1,9 @@
 """Who stands where, by the deltas that were published: the world as anybody can know it.
 
-It hears each delta once, in order, whoever else hears it. What it checks: a chunk's ticks never
-go back and its deltas name each other; nobody shares a cell; nobody leaves for a chunk in which he
-has not arrived; nothing is said twice.
+It hears each delta in the moment of its publication, whoever else hears it. What it checks: a
+chunk's ticks never go back and its deltas name each other; nobody shares a cell; nobody leaves for
+a chunk in which he has not arrived; nothing is said twice. A Redis that has forgotten what it
+published may be told again, but the very same.
 """
 
 from __future__ import annotations
@@ -28,12 +29,16 @@ class Parish:
     tick: Tick = Tick(0)  # noqa: RUF009 - a NewType call makes no object.
     places: dict[AgentId, Place] = attrs.field(factory=dict)
     history: dict[Tick, dict[AgentId, Place]] = attrs.field(factory=dict)
+    """After each delta."""
+    published: dict[Tick, bytes] = attrs.field(factory=dict)
 
 
 @attrs.define(eq=False)
 class Census:
     _ledger: Ledger
     parishes: dict[ChunkId, Parish] = attrs.field(factory=dict, init=False)
+    is_forgotten: bool = attrs.field(default=False, init=False)
+    """Whether Redis was emptied, so that it can't know what was published."""
     said: Counter[str] = attrs.field(factory=Counter, init=False)
     _ended: set[AgentId] = attrs.field(factory=set, init=False)
     """Who left the world, and has not come back since."""
@@ -42,6 +47,9 @@ class Census:
         self._ledger.count("deltas")
         self._ledger.told(f"{delta.chunk} {delta.prev_tick} {delta.tick}", delta.data.decode())
         parish = self.parishes.setdefault(delta.chunk, Parish())
+        if self.is_forgotten and parish.published.get(delta.tick) == delta.data:
+            return
+        parish.published[delta.tick] = delta.data
         if delta.tick <= parish.tick:
             self._ledger.violate(f"{delta.chunk}: tick {delta.tick} after {parish.tick}")
         elif delta.prev_tick != parish.tick:

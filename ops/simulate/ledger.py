@@ -13,13 +13,17 @@ from collections import Counter, deque
 import attrs
 import trio
 
-EVENTS_KEPT = 60  # The last ones before a violation: what somebody who looks for its cause reads.
+EVENTS_KEPT = 100  # The last ones before a violation: what somebody who looks for its cause reads.
+
+LINES_KEPT = 5_000
 
 
 @attrs.define(eq=False)
 class Ledger:
     violation: str | None = attrs.field(default=None, init=False)
     recent: deque[str] = attrs.field(factory=lambda: deque(maxlen=EVENTS_KEPT), init=False)
+    transcript: deque[str] = attrs.field(factory=lambda: deque(maxlen=LINES_KEPT), init=False)
+    """Also what was told to whom."""
     counts: Counter[str] = attrs.field(factory=Counter, init=False)
     """How often what happened: a run in which nothing did proves nothing."""
     broken: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -31,11 +35,14 @@ class Ledger:
         """Something that happens now and then, and is worth reading."""
         line = f"{trio.current_time():9.3f} {text}"
         self.recent.append(line)
+        self.transcript.append(line)
         self._hash.update(line.encode())
 
     def told(self, whom: str, data: str) -> None:
         """Something that happens all the time."""
-        self._hash.update(f"{trio.current_time():.6f} {whom} {data}".encode())
+        line = f"{trio.current_time():9.3f} {whom} {data}"
+        self.transcript.append(line)
+        self._hash.update(line.encode())
 
     def count(self, what: str) -> None:
         self.counts[what] += 1

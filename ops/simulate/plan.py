@@ -37,6 +37,9 @@ class Plan:
     spectators: int = 4
     faults: frozenset[Fault] = ALL_FAULTS
 
+    def with_seed(self, seed: int) -> Plan:
+        return attrs.evolve(self, seed=seed)
+
     def dice(self, whose: str) -> random.Random:
         """Dice of its own for everybody who draws, so that one more draw disturbs no other."""
         return random.Random(f"{self.seed} {whose}")  # noqa: S311  Chance that can be repeated.

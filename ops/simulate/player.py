@@ -31,10 +31,10 @@ from common.frames import (
 )
 from common.grid import CHUNK_SIZE, AgentId, chunk_coordinates, chunk_id
 from ops.client.commanding import Commanding, Pending
-from ops.client.view import StreamBroken, View
 from ops.simulate.cluster import Cluster
 from ops.simulate.front_desk import SECRET, FrontDesk, Ticket
 from ops.simulate.plan import Fault
+from ops.simulate.sight import Sight
 from ops.simulate.socket import Socket
 from shard.world.terrain import terrain_of
 
@@ -56,10 +56,13 @@ class Player:
     _socket: Socket | None = attrs.field(default=None, init=False)
     _commanding: Commanding | None = attrs.field(default=None, init=False)
     _begun: list[Pending] = attrs.field(factory=list, init=False)
-    _view: View = attrs.field(factory=View, init=False)
+    _sight: Sight = attrs.field(init=False)
     _may_resume: bool = attrs.field(default=False, init=False)
     _said: int = attrs.field(default=0, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sight = Sight(self.id, self._cluster.ledger, self._cluster.census)
 
     @property
     def is_settled(self) -> bool:
@@ -98,7 +101,9 @@ class Player:
         self._ticket = await self._desk.open_session(self.id)
         if self._commanding is not None:
             self._commanding.abandoned()
-        self._commanding = Commanding(self.id, self._ticket.session, SECRET, self._cluster.clock.now)
+        self._commanding = Commanding(
+            self.id, self._ticket.session, SECRET, self._cluster.clock.now
+        )
         self._begun = []
         self._may_resume = False
         self._cluster.ledger.event(f"{self.id} begins {self._ticket.session}")
@@ -120,7 +125,8 @@ class Player:
         return socket.state == "open"
 
     def _knock(self) -> WebsocketScope:
-        assert self._ticket is not None and self._commanding is not None
+        assert self._ticket is not None
+        assert self._commanding is not None
         query = ""
         if self._may_resume:
             query = f"resume={quote(self._ticket.resume)}&last_seq={self._commanding.last_seq}"
@@ -204,7 +210,7 @@ class Player:
         return f"{self.id} {self._said}"
 
     def _goal(self) -> MoveTo:
-        here = next(iter(self._view.replicas), chunk_id(0, 0))
+        here = self._sight.chunk or chunk_id(0, 0)
         cx, cy = chunk_coordinates(here)
         if self._dice.random() < 0.4:
             cx = self._near(cx)
@@ -227,14 +233,13 @@ class Player:
         if not isinstance(frame, SessionReady):  # Its resume token is nobody's business.
             self._cluster.ledger.told(self.id, text)
         self._cluster.ledger.count("frames")
-        try:
-            self._take(frame)
-        except StreamBroken as broken:
-            self._cluster.ledger.violate(f"{self.id}: {broken}")
+        self._take(frame)
 
     def _take(self, frame: ServerFrame) -> None:
         commanding, socket, ticket = self._commanding, self._socket, self._ticket
-        assert commanding is not None and socket is not None and ticket is not None
+        assert commanding is not None
+        assert socket is not None
+        assert ticket is not None
         match frame:
             case SessionReady():
                 self._greeted(frame, commanding, socket)
@@ -249,11 +254,8 @@ class Player:
             case Result():
                 self._cluster.books.hear(ticket.session, frame)
                 commanding.ended(frame)
-            case ChunkStatic():
-                self._cluster.census.check_static(self.id, frame)
-                self._see_static(frame)
-            case ChunkDelta():
-                self._view.see(frame)
+            case ChunkStatic() | ChunkDelta():
+                self._sight.see(frame)
             case _:
                 pass
 
@@ -265,18 +267,9 @@ class Player:
             self._cluster.ledger.violate(f"{self.id}: resumed={ready.resumed}")
         self._ticket = attrs.evolve(ticket, resume=ready.resume_token)
         self._may_resume = True
-        self._view = View()
+        self._sight.close()
         for frame in commanding.reconnected(ready.challenge):
             self._send(socket, frame)
-
-    def _see_static(self, static: ChunkStatic) -> None:
-        known = self._view.replicas.get(static.chunk)
-        if known is not None and static.tick < known.tick:
-            self._cluster.ledger.violate(
-                f"{self.id} was shown {static.chunk} at {static.tick} after {known.tick}"
-            )
-        self._view = View()
-        self._view.see(static)
 
 
 def _is_open(pending: Pending) -> bool:

@@ -49,6 +49,10 @@ class Scheduler(random.Random):
     def stop(self, process: str) -> None:
         self._stopped.setdefault(process, [])
 
+    def go_on_all(self) -> None:
+        for process in tuple(self._stopped):
+            self.go_on(process)
+
     def go_on(self, process: str) -> None:
         held = self._stopped.pop(process, [])
         trio_run.GLOBAL_RUN_CONTEXT.runner.runq.extend(held)

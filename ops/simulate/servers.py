@@ -30,6 +30,11 @@ class LeakyRedis(MemoryRedis):
         self._network = network
         self._census = census
         super().__init__()
+        census.is_forgotten = False  # It forgot what it never knew.
+
+    def forget(self) -> None:
+        super().forget()
+        self._census.is_forgotten = True
 
     def announce(self, delta: Delta) -> None:
         self._census.hear(delta)

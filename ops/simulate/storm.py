@@ -65,8 +65,12 @@ class Storm:
             Fault.CLOCKS: [self._turn_clock],
             Fault.PUBSUB: [self._cut_subscriptions],
         }
-        return [act for fault in Fault if fault in self._cluster.plan.faults
-                for act in known.get(fault, ())]
+        return [
+            act
+            for fault in Fault
+            if fault in self._cluster.plan.faults
+            for act in known.get(fault, ())
+        ]
 
     def _some(self, kind: str) -> Process | None:
         """A process that lives and runs."""

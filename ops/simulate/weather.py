@@ -39,7 +39,7 @@ class NewsFault(enum.Enum):
     TWICE = "twice"
 
 
-_CALL_FAULTS = (*CallFault, CallFault.SLOW, CallFault.SLOW, CallFault.SLOW)
+_CALL_FAULTS: tuple[CallFault, ...] = (*CallFault, CallFault.SLOW, CallFault.SLOW, CallFault.SLOW)
 _NEWS_FAULTS = tuple(NewsFault)
 
 
