@@ -171,6 +171,8 @@ class Player:
             socket.is_deaf = True
             await self._rest(socket, self._dice.uniform(0.1, 8))
         socket.leave()
+        if kind == 3 and self._dice.random() < 0.4:
+            self._ticket = None  # It begins a new session, which ends this one.
         if kind == 2 and self._dice.random() < 0.3:
             await trio.sleep(self._dice.uniform(5, 75))  # Perhaps too long to resume.
 

@@ -28,9 +28,8 @@ from ops.simulate.storm import Storm
 from ops.simulate.watcher import Watcher
 from ops.simulate.weather import Weather
 
-CALM_SECONDS_MAX = (
-    150.0  # A session that is lost late in the storm lasts 60 s; its command ends then.
-)
+CALM_SECONDS_MIN = 15.0  # For slots to be taken again (5 s), and for crossings to be settled.
+CALM_SECONDS_MAX = 150.0  # A session that is lost late in the storm lasts for 60 s.
 
 
 @attrs.frozen
@@ -114,6 +113,7 @@ def _view(plan: Plan, number: int) -> list[ChunkId]:
 
 
 async def _calm(cluster: Cluster, players: list[Player]) -> None:
+    await trio.sleep(CALM_SECONDS_MIN)
     with trio.move_on_after(CALM_SECONDS_MAX):
         # Whatever it waits for changes in a hundred places: looking costs less.
         while not (all(p.is_settled for p in players) and _is_settled(cluster)):  # noqa: ASYNC110
