@@ -29,7 +29,7 @@ from common.frames import (
     ServerFrame,
     SessionReady,
 )
-from common.grid import CHUNK_SIZE, AgentId, chunk_coordinates, chunk_id
+from common.grid import AgentId, chunk_coordinates, chunk_id
 from ops.client.commanding import Commanding, Pending
 from ops.simulate.cluster import Cluster
 from ops.simulate.front_desk import SECRET, FrontDesk, Ticket
@@ -41,6 +41,8 @@ from shard.world.terrain import terrain_of
 HOME_CHUNKS = 1  # They stay this near to the first chunk, so that they meet and cross borders.
 OPENING_SECONDS_MAX = 15.0  # A gateway has ADMISSION_SECONDS_MAX; then the client tries another.
 PATIENCE_SECONDS = 40.0  # A command that takes longer is left alone, and the next one begun.
+THINK_SECONDS_MIN = 8.0
+THINK_SECONDS_EACH = 0.4
 CUT_RATE = 0.08  # Of the times that it decides what to do next.
 
 
@@ -77,6 +79,11 @@ class Player:
     @property
     def is_online(self) -> bool:
         return self._socket is not None and self._socket.state == "open"
+
+    @property
+    def _think_seconds(self) -> float:
+        """Longer among many, so that what happens in a second stays about the same."""
+        return max(THINK_SECONDS_MIN, THINK_SECONDS_EACH * self._cluster.plan.agents)
 
     @property
     def session(self) -> str:
@@ -142,7 +149,7 @@ class Player:
         socket = self._socket
         assert socket is not None
         while socket.state == "open":
-            await self._rest(socket, self._dice.expovariate(1 / 8))
+            await self._rest(socket, self._dice.expovariate(1 / self._think_seconds))
             if self.is_done:
                 await self._rest(socket, math.inf)
             elif self._is_cut():
@@ -217,9 +224,7 @@ class Player:
         if self._dice.random() < 0.4:
             cx = self._near(cx)
             cy = self._near(cy)
-        floor = terrain_of(self._cluster.postgres.world.seed, chunk_id(cx, cy), 1).floor()
-        near = sorted(floor, key=lambda cell: (cell[0] - cx * CHUNK_SIZE) // 16)
-        return MoveTo(*near[self._dice.randrange(len(near))])
+        return MoveTo(*self._dice.choice(floor_of(self._cluster.postgres.world.seed, cx, cy)))
 
     def _near(self, coordinate: int) -> int:
         moved = coordinate + self._dice.choice((-1, 0, 1))
@@ -278,6 +283,11 @@ def _is_open(pending: Pending) -> bool:
     """Whether something is still to be heard of it."""
     is_refused = pending.ack is not None and pending.ack.code is not None
     return not (is_refused or pending.lost or pending.result is not None)
+
+
+@lru_cache(maxsize=256)
+def floor_of(seed: int, cx: int, cy: int) -> list[tuple[int, int]]:
+    return [(x, y) for x, y in terrain_of(seed, chunk_id(cx, cy), 1).floor()]
 
 
 @lru_cache(maxsize=4_096)
