@@ -57,12 +57,15 @@ class Cluster:
         self.postgres.topology = Topology(1, self.plan.shards)
 
     def start_all(self) -> None:
-        for number in range(self.plan.shards + 1):  # One is a spare.
-            self.start("shard", number)
+        self.start_shards()
         for number in range(self.plan.gateways):
             self.start("gateway", number)
 
     # Processes
+
+    def start_shards(self) -> None:
+        for number in range(self.plan.shards + 1):  # One is a spare.
+            self.start("shard", number)
 
     def start(self, kind: Literal["shard", "gateway"], number: int) -> None:
         self._births += 1

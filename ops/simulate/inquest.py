@@ -18,18 +18,32 @@ from ops.simulate.player import Player
 from shard.world.codec import decode_chunk
 from shard.world.state import Agent
 
+STOPS_MAX = 3
+LIFE_SECONDS = 5.0  # To take the slots, and to load what has something in it.
 STOP_SECONDS = 6.0  # A shard has SHUTDOWN_SECONDS_MAX to put everything in order.
 
 
 async def hold_inquest(cluster: Cluster, players: Sequence[Player]) -> None:
     _check_ended(cluster, players)
-    for shard in cluster.shards():
-        shard.stop.set()
-    with trio.move_on_after(STOP_SECONDS):
-        for shard in cluster.shards():
-            await shard.ended.wait()
+    for _ in range(STOPS_MAX):
+        await _stop_shards(cluster)
+        if not any(kept.after for kept in cluster.postgres.chunks.values()):
+            break
+        # What came in at the last moment is journaled, and for a next life to deal with.
+        cluster.start_shards()
+        await trio.sleep(LIFE_SECONDS)
     _check_history(cluster)
     _check_places(cluster, players)
+
+
+async def _stop_shards(cluster: Cluster) -> None:
+    shards = cluster.shards()
+    for shard in shards:
+        shard.stop.set()
+        cluster.processes.remove(shard)
+    with trio.move_on_after(STOP_SECONDS):
+        for shard in shards:
+            await shard.ended.wait()
 
 
 def _check_ended(cluster: Cluster, players: Sequence[Player]) -> None:

@@ -25,6 +25,7 @@ from common.frames import (
     ChunkDelta,
     ChunkStatic,
     ClientFrame,
+    Position,
     Result,
     ServerFrame,
     SessionReady,
@@ -43,6 +44,8 @@ OPENING_SECONDS_MAX = 15.0  # A gateway has ADMISSION_SECONDS_MAX; then the clie
 PATIENCE_SECONDS = 40.0  # A command that takes longer is left alone, and the next one begun.
 THINK_SECONDS_MIN = 8.0
 THINK_SECONDS_EACH = 0.4
+FAR_RATE = 0.35
+NEAR_TRIES = 25  # The nearest of so many cells of a chunk is some steps away.
 CUT_RATE = 0.08  # Of the times that it decides what to do next.
 
 
@@ -59,6 +62,7 @@ class Player:
     _commanding: Commanding | None = attrs.field(default=None, init=False)
     _begun: list[Pending] = attrs.field(factory=list, init=False)
     _sight: Sight = attrs.field(init=False)
+    _position: Position = attrs.field(default=Position(0, 0), init=False)
     _may_resume: bool = attrs.field(default=False, init=False)
     _said: int = attrs.field(default=0, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -219,12 +223,15 @@ class Player:
         return f"{self.id} {self._said}"
 
     def _goal(self) -> MoveTo:
-        here = self._sight.chunk or chunk_id(0, 0)
-        cx, cy = chunk_coordinates(here)
-        if self._dice.random() < 0.4:
-            cx = self._near(cx)
-            cy = self._near(cy)
-        return MoveTo(*self._dice.choice(floor_of(self._cluster.postgres.world.seed, cx, cy)))
+        """Mostly some steps away; every third time perhaps over a border."""
+        cx, cy = chunk_coordinates(self._sight.chunk or chunk_id(0, 0))
+        is_far = self._dice.random() < FAR_RATE
+        if is_far:
+            cx, cy = self._near(cx), self._near(cy)
+        floor = floor_of(self._cluster.postgres.world.seed, cx, cy)
+        goals = [self._dice.choice(floor) for _ in range(1 if is_far else NEAR_TRIES)]
+        here = self._position
+        return MoveTo(*min(goals, key=lambda goal: abs(goal[0] - here.x) + abs(goal[1] - here.y)))
 
     def _near(self, coordinate: int) -> int:
         moved = coordinate + self._dice.choice((-1, 0, 1))
@@ -260,6 +267,7 @@ class Player:
                     self._cluster.books.hear(ticket.session, frame)
             case Result():
                 self._cluster.books.hear(ticket.session, frame)
+                self._position = frame.position
                 commanding.ended(frame)
             case ChunkStatic() | ChunkDelta():
                 self._sight.see(frame)
@@ -272,6 +280,7 @@ class Player:
         self._cluster.ledger.event(f"{self.id} is let in, resumed={ready.resumed}")
         if ready.resumed != self._may_resume:
             self._cluster.ledger.violate(f"{self.id}: resumed={ready.resumed}")
+        self._position = ready.position
         self._ticket = attrs.evolve(ticket, resume=ready.resume_token)
         self._may_resume = True
         self._sight.close()
