@@ -259,5 +259,56 @@ def doctor(port: int, data: Path) -> None:
     sys.exit(0 if healthy else 1)
 
 
+@main.command()
+@click.option("--seed", type=int, help="Decides everything; 0 if --seeds is not given either.")
+@click.option("--seeds", help="Many, on all cores: 0..10000 is from 0 to 9999.")
+@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.05, 10_000))
+@click.option("--gateways", default=2, show_default=True, type=click.IntRange(1, 16))
+@click.option("--shards", default=3, show_default=True, type=click.IntRange(1, 16))
+@click.option("--agents", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--spectators", default=4, show_default=True, type=click.IntRange(0, 100))
+@click.option(
+    "--faults", default="all", show_default=True, help="all, none, or names with commas between."
+)
+@click.option("--verbose", is_flag=True, help="Show the last things that anybody was told.")
+def simulate(
+    seed: int | None,
+    seeds: str | None,
+    minutes: float,
+    gateways: int,
+    shards: int,
+    agents: int,
+    spectators: int,
+    faults: str,
+    verbose: bool,
+) -> None:
+    """Run a whole cluster in one process by SEED, with faults, and check every promise.
+
+    The same seed gives the same run, on any machine.
+    """
+    from rich.console import Console
+
+    from ops.simulate.plan import Fault, Plan, faults_named
+    from ops.simulate.seeds import run_all, run_one, seeds_named
+
+    if seed is not None and seeds is not None:
+        raise click.UsageError("give --seed or --seeds, not both")
+    try:
+        named = faults_named(faults)
+    except ValueError:
+        known = ", ".join(Fault)
+        raise click.BadParameter(f"all, none, or some of {known}", param_hint="--faults") from None
+    plan = Plan(seed or 0, minutes, gateways, shards, agents, spectators, named)
+    console = Console()
+    if seeds is None:
+        sys.exit(0 if run_one(plan, console, verbose=verbose) else 1)
+    try:
+        many = seeds_named(seeds)
+    except ValueError:
+        raise click.BadParameter("as in 0..10000", param_hint="--seeds") from None
+    plans = [plan.with_seed(each) for each in many]
+    sys.exit(0 if run_all(plans, console) else 1)
+
+
 if __name__ == "__main__":
     main(prog_name="tessera")

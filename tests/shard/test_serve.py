@@ -22,9 +22,11 @@ from common.envelopes import (
 )
 from common.events import Left
 from common.frames import Position
-from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot
+from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot, Tick
 from common.journal import Committed, Conflict, Row
 from common.limits import LEASE_MS, PRESENCE_MS, SHUTDOWN_SECONDS_MAX
+from shard.world.codec import encode_input
+from shard.world.inputs import Enter
 from tests.shard.town import GATEWAY, Town
 
 
@@ -554,3 +556,15 @@ async def test_a_chunk_at_work_is_saved_now_and_then(autojump_clock: MockClock, 
         await town.wait_for(lambda n=number: town.results(f"c{n}"))  # type: ignore[misc]
     assert town.saved_tick("0:0") > 0
     assert len(town.postgres.chunks[ChunkId("0:0")].journal) <= 5
+
+
+async def test_who_entered_by_another_hand_is_shown(autojump_clock: MockClock, town: Town) -> None:
+    """Redis forgot a lease: for a moment two had the slot, and the other one let ada in."""
+    town.start("s1")
+    await town.join("bob")
+    other, chunk = MemoryJournal(town.postgres), ChunkId("2:2")
+    (taken,) = await other.take([chunk], "other")
+    enter = encode_input(Enter(AgentId("ada"), SessionId("ses_ada"), "ada"))
+    await other.commit([Row(chunk, taken.epoch, Tick(1), 0, enter)])
+    static = await town.show("2:2")
+    assert [entity.id for entity in static.entities] == ["ada"]
