@@ -51,6 +51,9 @@ def main() -> None:
 )
 @click.option("--shards", default=2, show_default=True, type=click.IntRange(1, 64))
 @click.option(
+    "--spares", default=0, show_default=True, type=click.IntRange(0, 64), help="More shards, idle."
+)
+@click.option(
     "--bots", default=8, show_default=True, type=click.IntRange(0, 1000), help="Demo agents."
 )
 @click.option(
@@ -66,6 +69,7 @@ def up(
     port: int,
     gateways: int,
     shards: int,
+    spares: int,
     bots: int,
     data: Path,
     log_format: Format | None,
@@ -83,7 +87,7 @@ def up(
         settings = settings_needing()
         format = log_format or chosen_format(settings) or "text"
         configure_logs(format, role=None)
-        plan = Plan(host, port, gateways, shards, bots, data.absolute(), format)
+        plan = Plan(host, port, gateways, shards, bots, data.absolute(), format, spares)
         return partial(up, plan, settings, Screen(format))
 
     run(prepare)
