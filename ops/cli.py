@@ -220,6 +220,34 @@ def watch(url: str, chunk: str) -> None:
 
 
 @main.command()
+@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.1, 1440))
+@click.option("--seed", default=1, show_default=True, help="What is done, and when.")
+@click.option("--agents", default=60, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--rate", default=200.0, show_default=True, help="Commands a second, all agents together."
+)
+@click.option("--keep", is_flag=True, help="Keep data and logs although nothing was wrong.")
+def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> None:
+    """Kill and pause the processes of a world of its own, and check every promise.
+
+    Two gateways, two shards and a spare in a temporary folder. Exit code 1: one was broken.
+    """
+    kept = []
+
+    async def work() -> None:
+        from rich.console import Console
+
+        from ops.chaos.run import Order, chaos
+
+        order = Order(seed, minutes * 60, agents, rate, keep=keep)
+        kept.append(await chaos(order, Console()))
+
+    configure_logs("text", role=None)
+    run(lambda: work)
+    sys.exit(0 if kept == [True] else 1)
+
+
+@main.command()
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--data", default=Path(".data"), show_default=True, type=click.Path(path_type=Path))
 def doctor(port: int, data: Path) -> None:

@@ -71,6 +71,12 @@ class Agent:
         factory=lambda: trio.open_memory_channel[Event](EVENTS_MAX)
     )
 
+    @property
+    def url(self) -> str:
+        """The gateway that it is connected to, or tries."""
+        assert self._link is not None
+        return self._link.url
+
     async def move_to(self, x: int, y: int) -> Result:
         """Walk to (x, y) and return once there."""
         return await self.do(MoveTo(x, y))

@@ -67,6 +67,11 @@ class Link:
     _resumable: bool = False
     _socket: WebSocketConnection | None = None
 
+    @property
+    def url(self) -> str:
+        """The gateway that it is connected to, or tries."""
+        return self.urls[self._turn % len(self.urls)]
+
     async def send(self, frame: ClientFrame) -> None:
         """Send now, or not at all: what was not acked is sent again after a reconnect."""
         if self._socket is not None:
@@ -82,7 +87,7 @@ class Link:
         while True:
             began = trio.current_time()
             try:
-                await self._connect_once(self.urls[self._turn % len(self.urls)])
+                await self._connect_once()
             except ConnectionRejected as rejected:
                 await self._rejected(rejected)
             except (OSError, HandshakeError):
@@ -106,12 +111,12 @@ class Link:
         elif refusal.status < 429:
             raise refusal from None
 
-    async def _connect_once(self, url: str) -> None:
+    async def _connect_once(self) -> None:
         path = self.ticket.ws_path
         if self._resumable:
             path += f"?resume={self.ticket.resume_token}&last_seq={self.last_seq()}"
         bearer = (b"Authorization", f"Bearer {self.ticket.session_token}".encode())
-        async with open_socket(url.rstrip("/") + path, [bearer]) as socket:
+        async with open_socket(self.url.rstrip("/") + path, [bearer]) as socket:
             try:
                 await self._listen(socket)
             except ConnectionClosed as closed:
