@@ -23,7 +23,9 @@ STEPS_MAX = 4  # Most walks are short, so that there are many commands.
 FAR_STEPS_MAX = 30  # Some lead over a border or two.
 PAUSE_SECONDS = 0.3  # After a refusal: about what somebody who wants it done waits.
 CANCEL_SECONDS = (0.0, 1.5)
-WALKING_SHARE = 0.3  # Of all commands; the others are said, several at a time if need be.
+WALKING_SHARE = 0.3  # Of all commands; the others are said,
+SAYINGS_MAX = 4  # so many at a time: it keeps its pace, and an outage makes no flood.
+STAY_SECONDS = 30.0  # With one gateway, on average; then it resumes at another.
 
 
 @attrs.define
@@ -56,7 +58,10 @@ class Player:
                 task_status.started()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._go_on, self._walk, WALKING_SHARE, stop)
-                    nursery.start_soon(self._go_on, self._talk, 1 - WALKING_SHARE, stop)
+                    for _ in range(SAYINGS_MAX):
+                        share = (1 - WALKING_SHARE) / SAYINGS_MAX
+                        nursery.start_soon(self._go_on, self._talk, share, stop)
+                    nursery.start_soon(self._change_gateways, agent, stop)
                 self.is_done = True
                 await leave.wait()
         except (SessionOver, StreamBroken, Refused, httpx.TransportError) as error:
@@ -78,6 +83,13 @@ class Player:
                 await trio.sleep(PAUSE_SECONDS)
             with trio.move_on_at(due):
                 await stop.wait()
+
+    async def _change_gateways(self, agent: Agent, stop: trio.Event) -> None:
+        while not stop.is_set():
+            with trio.move_on_after(self.chance.expovariate(1 / STAY_SECONDS)) as stay:
+                await stop.wait()
+            if stay.cancelled_caught:
+                agent.drop()
 
     async def _talk(self, agent: Agent) -> None:
         self._sayings += 1

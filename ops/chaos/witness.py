@@ -47,12 +47,12 @@ class Witness:
                 with trio.move_on_after(chance.uniform(*STAY_SECONDS)):
                     async with spectate(url, self.chunks, self._last_id) as events:
                         async for event in events:
-                            self._hear(event)
+                            self.hear(event)
             except Refused:
                 await trio.sleep(RETRY_SECONDS)
             turn += 1
 
-    def _hear(self, event: SpectatorEvent) -> None:
+    def hear(self, event: SpectatorEvent) -> None:
         self._last_id = event.id or self._last_id
         match event.frame:
             case SpectatorReady(resumed=resumed):

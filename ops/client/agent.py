@@ -106,6 +106,11 @@ class Agent:
                     await self._send(Cancel(pending.id))
         return result
 
+    def drop(self) -> None:
+        """Lose the connection, as in a bad network; it is resumed at the next gateway."""
+        assert self._link is not None
+        self._link.drop()
+
     async def next_event(self) -> Event:
         """Return the next thing that happened in the chunk; the oldest unread are dropped."""
         return await self._events[1].receive()

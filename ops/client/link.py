@@ -64,6 +64,7 @@ class Link:
     ticket: Ticket
     tap: Tap | None = None
     _turn: int = 0
+    _connected: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _resumable: bool = False
     _socket: WebSocketConnection | None = None
 
@@ -80,6 +81,10 @@ class Link:
             except ConnectionClosed:
                 self._socket = None
 
+    def drop(self) -> None:
+        """Give up this connection; the next one is on its way."""
+        self._connected.cancel()
+
     async def keep(self) -> None:
         """Stay connected until cancelled; raises SessionOver, Refused or StreamBroken."""
         self.begin(self.ticket)
@@ -87,7 +92,8 @@ class Link:
         while True:
             began = trio.current_time()
             try:
-                await self._connect_once()
+                with trio.CancelScope() as self._connected:
+                    await self._connect_once()
             except ConnectionRejected as rejected:
                 await self._rejected(rejected)
             except (OSError, HandshakeError):
