@@ -104,7 +104,7 @@ class Chronicle:
                 self.said[text] = (id, chunk, tick)
             case Moved(id=id, x=x, y=y):
                 track = self._track(chunk, id)
-                was = track.at(tick)
+                was = track.at(Tick(tick - 1))  # The tick itself may have been shown already.
                 if follows and was is not None and abs(was[0] - x) + abs(was[1] - y) != 1:
                     self._wrong(chunk, f"{id} went from {was} to {(x, y)} in tick {tick}")
                 track.note(tick, (x, y))

@@ -13,7 +13,9 @@ import attrs
 
 from common.limits import LEASE_MS
 
-Kind = Literal["kill shard", "pause shard", "kill gateway", "kill redis", "kill postgres"]
+Kind = Literal[
+    "kill shard", "pause shard", "kill gateway", "kill redis", "kill postgres", "cut subscriptions"
+]
 KINDS: Sequence[Kind] = get_args(Kind)
 
 FIRST_SECONDS = 2.0  # Into the load, so that there is something to lose.
@@ -62,5 +64,5 @@ def _draw(chance: random.Random, at: float, kind: Kind, gateways: int, slots: in
             return Fault(at, kind, chance.randrange(slots), chance.uniform(*PAUSE_SECONDS))
         case "kill gateway":
             return Fault(at, kind, chance.randrange(gateways))
-        case "kill redis" | "kill postgres":
+        case "kill redis" | "kill postgres" | "cut subscriptions":
             return Fault(at, kind)

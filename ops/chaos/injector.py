@@ -83,7 +83,7 @@ class Injector:
         done = Injected(fault, self.now(), f"{victim.role}-{victim.n}", has_spare)
         done.waiting = {player.name for player in self.players if self._is_hit(player, fault)}
         async with trio.open_nursery() as nursery:
-            if not _signal(victim.pid, _HOW.get(fault.kind, signal.SIGKILL)):
+            if not await self._do(fault, victim):
                 self.skipped += 1
                 return
             self.injected.append(done)
@@ -91,6 +91,16 @@ class Injector:
                 nursery.start_soon(self._measure_takeover, done, holder)
             if fault.kind == "pause shard":
                 nursery.start_soon(self._let_go, victim.pid, fault.seconds)
+
+    async def _do(self, fault: Fault, victim: Running) -> bool:
+        """Return whether there was somebody to do it to."""
+        match fault.kind:
+            case "cut subscriptions":
+                return await self.leases.cut_subscriptions()
+            case "pause shard":
+                return _signal(victim.pid, signal.SIGSTOP)
+            case _:
+                return _signal(victim.pid, signal.SIGKILL)
 
     async def _find(self, fault: Fault) -> Running | None:
         with trio.move_on_after(VICTIM_SECONDS_MAX):
@@ -108,7 +118,7 @@ class Injector:
                 return next((one for one in self.cluster.shards() if one.name == holder), None)
             case "kill gateway":
                 return self.cluster.running("gateway", fault.n)
-            case "kill redis":
+            case "kill redis" | "cut subscriptions":
                 return self.cluster.running("redis")
             case "kill postgres":
                 return self.cluster.running("postgres")
@@ -137,7 +147,7 @@ class Injector:
                 return slot_of(at.chunk, self.cluster.size.shards) == fault.n
             case "kill gateway":
                 return player.agent is not None and player.agent.url == self.cluster.urls[fault.n]
-            case "kill redis" | "kill postgres":
+            case "kill redis" | "kill postgres" | "cut subscriptions":
                 return True
 
     async def _let_go(self, pid: int, seconds: float) -> None:
@@ -168,9 +178,6 @@ class Injector:
             and done.at - OUTAGE_SECONDS < other.at < until
         ]
         return done.has_spare and not outages
-
-
-_HOW = {"pause shard": signal.SIGSTOP}
 
 
 def _signal(pid: int, how: signal.Signals) -> bool:

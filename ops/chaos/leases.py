@@ -1,4 +1,5 @@
-"""Who holds which slot, as Redis says it, looked at many times a second. It only looks.
+"""Who holds which slot, as Redis says it, looked at many times a second; and one thing
+that can be done to Redis without a signal.
 
 A look costs Redis one MGET; it goes through a thread, because redis-py's own client is not trio's.
 """
@@ -37,6 +38,18 @@ class Leases:
         """Return once somebody other than ``holder`` has ``slot``."""
         while self.holders.get(slot) in (None, holder):  # noqa: ASYNC110 - we look ourselves.
             await trio.sleep(LOOK_SECONDS / 2)
+
+    async def cut_subscriptions(self) -> bool:
+        """Cut every subscription's connection: what is published meanwhile is heard by nobody."""
+        try:
+            await trio.to_thread.run_sync(self._cut)
+        except (redis.RedisError, OSError, AssertionError):
+            return False
+        return True
+
+    def _cut(self) -> None:
+        with redis.Redis.from_url(self.url(), socket_timeout=ANSWER_SECONDS_MAX) as client:
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
     async def _watch_once(self) -> None:
         patience = ANSWER_SECONDS_MAX

@@ -54,6 +54,15 @@ def test_a_step_taken_twice_is_found() -> None:
     assert found(a_chronicle(entered, a_delta(2, 1, Moved(ADA, 5, 3)))) == [EFFECTS]
 
 
+def test_a_step_that_another_witness_was_shown_before_is_one_step() -> None:
+    chronicle = a_chronicle(a_delta(1, 0, Entered(ADA, "agent", 3, 3)))
+    chronicle.show(ChunkStatic(HOME, 1, Tick(2), 50, [], [Entity(ADA, "agent", 4, 3)]))
+
+    chronicle.note(a_delta(2, 1, Moved(ADA, 4, 3)))
+
+    assert found(chronicle) == []
+
+
 def test_two_on_one_cell_are_found() -> None:
     chronicle = a_chronicle()
     entities = [Entity(ADA, "agent", 3, 3), Entity(BOB, "agent", 3, 3)]
