@@ -243,7 +243,10 @@ def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> No
         kept.append(await chaos(order, Console()))
 
     configure_logs("text", role=None)
-    run(lambda: work)
+    try:
+        run(lambda: work)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(0 if kept == [True] else 1)
 
 

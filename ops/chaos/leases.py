@@ -6,6 +6,7 @@ A look costs Redis one MGET; it goes through a thread, because redis-py's own cl
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import attrs
@@ -17,6 +18,8 @@ from common.grid import Slot
 
 LOOK_SECONDS = 0.05  # What a takeover is measured to.
 ANSWER_SECONDS_MAX = 1.0
+CUT_SECONDS = 1.0  # Some ticks, whose deltas are surely missed.
+CUT_PAUSE_SECONDS = 0.02
 
 
 @attrs.define
@@ -40,7 +43,7 @@ class Leases:
             await trio.sleep(LOOK_SECONDS / 2)
 
     async def cut_subscriptions(self) -> bool:
-        """Cut every subscription's connection: what is published meanwhile is heard by nobody."""
+        """Cut subscriptions for a while, as often as they come back: what is said is not heard."""
         try:
             await trio.to_thread.run_sync(self._cut)
         except (redis.RedisError, OSError, AssertionError):
@@ -48,8 +51,11 @@ class Leases:
         return True
 
     def _cut(self) -> None:
+        until = time.monotonic() + CUT_SECONDS
         with redis.Redis.from_url(self.url(), socket_timeout=ANSWER_SECONDS_MAX) as client:
-            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            while time.monotonic() < until:
+                client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                time.sleep(CUT_PAUSE_SECONDS)
 
     async def _watch_once(self) -> None:
         patience = ANSWER_SECONDS_MAX

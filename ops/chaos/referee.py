@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import asyncpg
 import attrs
 import trio
 import trio_asyncio
@@ -23,6 +22,7 @@ from ops.chaos.cluster import Cluster
 from ops.chaos.findings import Findings
 from ops.chaos.ledger import ONCE, SEQS, Entry, Ledger
 from ops.chaos.player import Player
+from ops.chaos.record import Row, Rows, is_same, read_rows, unfinished
 from ops.chaos.witness import Witness
 from ops.client import spectate
 
@@ -30,31 +30,9 @@ RECORD_SECONDS_MAX = 20.0  # Results are recorded lazily, in an outage's wake a 
 AGREE_SECONDS_MAX = 15.0  # Until every witness has seen what happened last.
 ASK_SECONDS = 0.25
 _Place = tuple[ChunkId, int, int]
+_AGENTS = "select id, chunk, x, y, present from agent"
 
 PLACES = "each agent is in exactly one chunk"
-
-
-@attrs.frozen
-class Row:
-    """A row of PostgreSQL's table of commands."""
-
-    seq: int
-    tick: int
-    result_seq: int | None
-    result_tick: int | None
-    result_chunk: str | None
-    result_x: int | None
-    result_y: int | None
-    result_reason: str | None
-
-
-Rows = Mapping[SessionId, Mapping[CommandId, Row]]
-
-_COMMANDS = (
-    "select session, id, seq, tick, result_seq, result_tick, result_chunk, result_x, result_y,"
-    " result_reason from command"
-)
-_AGENTS = "select id, chunk, x, y, present from agent"
 
 
 @attrs.frozen
@@ -70,8 +48,7 @@ class Referee:
         async with self._postgres() as postgres:
             rows = await self._rows(postgres)
             for player in self.players:
-                self._check_lines(player.ledger, rows)
-                self._check_effects(player.ledger, rows)
+                self.compare(player.ledger, rows)
             await self._agree(lambda: self._who_is_elsewhere(postgres))
 
     async def judge_the_end(self) -> None:
@@ -93,15 +70,20 @@ class Referee:
         with trio.move_on_after(RECORD_SECONDS_MAX):
             while True:
                 try:
-                    found = _read(await postgres.read("reading commands", _COMMANDS))
-                    if not list(_unfinished(found)):
+                    found = await read_rows(postgres)
+                    if not list(unfinished(found)):
                         return found
                 except Trouble:
                     pass  # It may be the one that was killed last.
                 await trio.sleep(ASK_SECONDS)
-        for session, id, row in _unfinished(found):
+        for session, id, row in unfinished(found):
             self.findings.add(ONCE, session, f"{id} has no result in PostgreSQL: {row}")
         return found
+
+    def compare(self, ledger: Ledger, rows: Rows) -> None:
+        """Hold what one agent was told against what PostgreSQL kept and the witnesses saw."""
+        self._check_lines(ledger, rows)
+        self._check_effects(ledger, rows)
 
     # What was said of commands
 
@@ -131,7 +113,7 @@ class Referee:
                 self.findings.add(ONCE, subject, f"{id} is not in PostgreSQL: {entry}")
         elif entry.ack is not None and not entry.is_accepted:
             self.findings.add(ONCE, subject, f"{id} was rejected, PostgreSQL has {row}")
-        elif not _is_same(entry, row):
+        elif not is_same(entry, row):
             self.findings.add(ONCE, subject, f"{id}: heard {entry}, PostgreSQL has {row}")
 
     # What they did
@@ -270,29 +252,3 @@ def _by_agent(entities: Sequence[tuple[ChunkId, Entity]]) -> Mapping[AgentId, li
     for chunk, one in entities:
         places.setdefault(one.id, []).append((chunk, one.x, one.y))
     return places
-
-
-def _read(records: Sequence[asyncpg.Record]) -> Rows:
-    rows: dict[SessionId, dict[CommandId, Row]] = {}
-    for session, id, *values in records:
-        rows.setdefault(SessionId(session), {})[CommandId(id)] = Row(*values)
-    return rows
-
-
-def _unfinished(rows: Rows) -> Iterator[tuple[SessionId, CommandId, Row]]:
-    for session, mine in rows.items():
-        for id, row in mine.items():
-            if row.result_seq is None:
-                yield session, id, row
-
-
-def _is_same(entry: Entry, row: Row) -> bool:
-    ack, result = entry.ack, entry.result
-    if ack is not None and (ack.seq, ack.tick) != (row.seq, row.tick):
-        return False
-    if result is None:
-        return ack is None  # Neither was heard: the session went on without this connection.
-    return (
-        (result.seq, result.tick, result.chunk, result.reason)
-        == (row.result_seq, row.result_tick, row.result_chunk, row.result_reason)
-    ) and (result.position.x, result.position.y) == (row.result_x, row.result_y)
