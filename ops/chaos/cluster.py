@@ -46,7 +46,7 @@ class Cluster:
     folder: Path
     port: int
     fallen: list[str] = attrs.field(factory=list)
-    """Gateways and shards that ended although nobody killed them, and with what."""
+    """Gateways and shards that fell over a bug, and how that was seen."""
 
     @property
     def data(self) -> Path:
@@ -157,19 +157,27 @@ async def _keep_log(born: Born, cluster: Cluster) -> None:
     with open(cluster.log, "ab", buffering=0) as log:  # noqa: ASYNC230 - a line at a time.
         async for line in lines(born.output):
             log.write(line + b"\n")
-            if (fallen := _fallen(line)) is not None:
-                cluster.fallen.append(fallen)
+            if (found := fallen(line)) is not None:
+                cluster.fallen.append(found)
 
 
-def _fallen(line: bytes) -> str | None:
-    """Who ended and was not killed; the servers may fail once more while they clear up."""
+def fallen(line: bytes) -> str | None:
+    """Which of ours fell over a bug. Who ends with 1 and says why was started without a server."""
     with suppress(ValueError):
         said = json.loads(line)
-        if isinstance(said, dict) and said.get("event") == "it ended and is started again":
-            name, code = str(said.get("name")), said.get("code")
-            if name.startswith(("gateway", "shard")) and code != -signal.SIGKILL:
-                return f"{name} ended with {code}"
+        if not isinstance(said, dict):
+            return None
+        event, child, name = (str(said.get(field)) for field in ("event", "child", "name"))
+        if "Traceback (most recent call last)" in event and child.startswith(_OURS):
+            return f"{child} wrote a traceback at {said.get('timestamp')}"
+        code = said.get("code")
+        if event.startswith("it ended") and name.startswith(_OURS) and code not in _HARMLESS:
+            return f"{name} ended with {code}"
     return None
+
+
+_OURS = ("gateway", "shard")
+_HARMLESS = (1, -signal.SIGKILL)
 
 
 def free_ports(count: int) -> int:
