@@ -51,6 +51,9 @@ def main() -> None:
 )
 @click.option("--shards", default=2, show_default=True, type=click.IntRange(1, 64))
 @click.option(
+    "--spares", default=0, show_default=True, type=click.IntRange(0, 64), help="More shards, idle."
+)
+@click.option(
     "--bots", default=8, show_default=True, type=click.IntRange(0, 1000), help="Demo agents."
 )
 @click.option(
@@ -66,6 +69,7 @@ def up(
     port: int,
     gateways: int,
     shards: int,
+    spares: int,
     bots: int,
     data: Path,
     log_format: Format | None,
@@ -83,7 +87,7 @@ def up(
         settings = settings_needing()
         format = log_format or chosen_format(settings) or "text"
         configure_logs(format, role=None)
-        plan = Plan(host, port, gateways, shards, bots, data.absolute(), format)
+        plan = Plan(host, port, gateways, shards, bots, data.absolute(), format, spares)
         return partial(up, plan, settings, Screen(format))
 
     run(prepare)
@@ -245,6 +249,37 @@ def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: P
 
     run(prepare)
     sys.exit(0 if same else 1)
+
+
+@main.command()
+@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.1, 1440))
+@click.option("--seed", default=1, show_default=True, help="What is done, and when.")
+@click.option("--agents", default=60, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--rate", default=200.0, show_default=True, help="Commands a second, all agents together."
+)
+@click.option("--keep", is_flag=True, help="Keep data and logs although nothing was wrong.")
+def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> None:
+    """Kill and pause the processes of a world of its own, and check every promise.
+
+    Two gateways, two shards and a spare in a temporary folder. Exit code 1: one was broken.
+    """
+    kept = []
+
+    async def work() -> None:
+        from rich.console import Console
+
+        from ops.chaos.run import Order, chaos
+
+        order = Order(seed, minutes * 60, agents, rate, keep=keep)
+        kept.append(await chaos(order, Console()))
+
+    configure_logs("text", role=None)
+    try:
+        run(lambda: work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0 if kept == [True] else 1)
 
 
 @main.command()

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from trio.testing import MockClock
 
 from common.adapters.memory_journal import MemoryJournal
+from common.adapters.memory_shard_bus import MemoryShardBus
 from common.commands import Say, Wait
 from common.envelopes import (
     AckLine,
@@ -81,6 +82,31 @@ async def test_nobody_hears_accepted_before_it_is_journaled(
     assert not town.acks("c1")
     journal.gate.set()
     await town.wait_for(lambda: town.acks("c1"))
+
+
+class ForgettingNothing(MemoryShardBus):
+    """Of a shard that is killed before what it dealt with is gone from the stream."""
+
+    async def done(self, slot: Slot, upto: str) -> None:
+        pass
+
+
+async def test_what_was_refused_is_not_accepted_by_who_comes_next(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1", attrs.evolve(town.outside(), bus=ForgettingNothing(town.redis)))
+    await town.join("ann")
+    town.postgres.down = True
+    await town.offer(town.command("ann", "c1", Say("hello")))
+    await town.wait_for(lambda: town.acks("c1"))
+    await town.kill("s1")
+    town.postgres.down = False
+    town.start("s2")
+    await town.offer(town.command("ann", "c2", Say("hello")))
+    await town.wait_for(lambda: town.results("c2"))
+
+    assert [ack.code for ack in town.acks("c1")] == ["unavailable"]
+    assert (SessionId("ses_ann"), CommandId("c1")) not in town.postgres.commands
 
 
 async def test_a_chunk_waits_for_its_commit_while_others_go_on(
