@@ -37,7 +37,9 @@ KEY_SECONDS_MAX = 10 * 366 * 86_400  # Ten years: beyond that "no expiry" is the
 NONCE_BYTES = 16  # The protocol's.
 CHALLENGE_MS = 2_000  # The protocol's ``challenge_ttl_ms``.
 PIPELINED_CHALLENGE_MS = 30_000  # The protocol's.
-CHALLENGES_ASKED_MAX = 64  # Open at once: a burst of 20, 10 a second for their 2 s, and some expired.
+CHALLENGES_ASKED_MAX = (
+    64  # Open at once: a burst of 20, 10 a second for their 2 s, and some expired.
+)
 CHALLENGES_OFFERED_MAX = 512  # One with each ack, good for 30 s: 10 a second, and refusals.
 STRIKE_WINDOW_MS = 60_000  # The protocol's.
 INVALID_ANSWERS_MAX = 3  # The protocol's.

@@ -14,12 +14,8 @@ from common.commands import Say
 from common.envelopes import AckLine, CommandOffered, ResultLine, SessionLine
 from common.grid import CommandId
 from common.journal import Known
-<<<<<<< HEAD
 from common.limits import COMMAND_GRACE_MS, REOFFER_SECONDS, SETTLE_MS_MAX
-=======
-from common.limits import COMMAND_GRACE_MS, REOFFER_SECONDS
 from common.refusals import AckCode
->>>>>>> chaos
 from gateway.agent.answered import Answered
 from gateway.agent.ordering import Ordering
 
