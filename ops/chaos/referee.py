@@ -24,7 +24,7 @@ from ops.chaos.ledger import ONCE, SEQS, Entry, Ledger
 from ops.chaos.player import Player
 from ops.chaos.record import Row, Rows, is_same, read_rows, unfinished
 from ops.chaos.witness import Witness
-from ops.client import spectate
+from ops.client import Refused, spectate
 
 RECORD_SECONDS_MAX = 20.0  # Results are recorded lazily, in an outage's wake a while later.
 AGREE_SECONDS_MAX = 15.0  # Until every witness has seen what happened last.
@@ -172,8 +172,8 @@ class Referee:
             while True:
                 try:
                     wrong = await disagree()
-                except Trouble as trouble:
-                    wrong = [("PostgreSQL", str(trouble))]
+                except (Trouble, Refused) as trouble:
+                    wrong = [("the world", str(trouble))]
                 if not wrong:
                     return
                 await trio.sleep(ASK_SECONDS)
