@@ -209,14 +209,13 @@ def watch(url: str, chunk: str) -> None:
         from rich.console import Console
 
         from common.grid import ChunkId
+        from ops.process import until_told
         from ops.watch import watch
 
-        await watch(url, ChunkId(chunk), Console())
+        async with until_told() as stop:
+            await watch(url, ChunkId(chunk), Console(), stop)
 
-    try:
-        run(lambda: work)
-    except KeyboardInterrupt:
-        sys.exit(0)
+    run(lambda: work)
 
 
 @main.command()

@@ -57,6 +57,8 @@ async def _keep_listening(
                         last_event_id = sse.id or last_event_id
                         if (frame := read_frame(sse.data)) is not None:
                             await heard.send(SpectatorEvent(frame, sse.id or None))
+            except httpx.UnsupportedProtocol:
+                raise  # No server is there, and none ever will be.
             except httpx.TransportError:
                 pass
             await trio.sleep(RETRY_SECONDS)

@@ -7,6 +7,8 @@ import json
 import trio
 from trio.testing import MockClock
 
+from common.frames import Position
+from common.grid import AgentId
 from common.limits import FEED_LINGER_SECONDS, FEED_PENDING_MAX, SHOW_SECONDS
 from gateway.stream.feeds import FeedDelta, Static
 from tests.gateway.stream.scripted import HERE, THERE, Ear, a_delta, a_scene, arrival, soon, step
@@ -252,3 +254,19 @@ async def test_a_message_that_nobody_can_read_costs_a_gap_and_no_more() -> None:
         await scene.shard.say(3, step())
         await soon()
         assert ear.ticks == ["static 0", "1", "2", "3"]
+
+
+async def test_nobody_has_a_position_in_a_chunk_that_is_not_known_yet(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        await scene.shard.say(1, arrival("ada"))
+        assert scene.feeds.position(AgentId("ada"), HERE) is None
+        scene.shard.is_up = False
+        scene.feeds.listen(HERE, Ear())
+        await soon()
+        assert scene.feeds.position(AgentId("ada"), HERE) is None
+        scene.shard.is_up = True
+        await trio.sleep(2 * SHOW_SECONDS)
+        assert scene.feeds.position(AgentId("ada"), HERE) == Position(1, 0)
+        assert scene.feeds.position(AgentId("bob"), HERE) is None
