@@ -80,7 +80,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
     stop, leave = trio.Event(), trio.Event()
     async with trio.open_nursery() as stage:
         for n, witness in enumerate(witnesses):
-            stage.start_soon(witness.run, random.Random(f"witness {order.seed} {n}"))  # noqa: S311
+            stage.start_soon(witness.run, random.Random(f"witness {order.seed} {n}"))  # noqa: S311 - seeded
         stage.start_soon(leases.watch)
         await _join(players, cluster, stage, stop, leave)
         clock.start()

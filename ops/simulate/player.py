@@ -320,5 +320,5 @@ def websocket_scope(path: str, query: str, authorization: str = "") -> Websocket
         "server": None,
         "subprotocols": [],
         "extensions": {},
-        "state": {},  # type: ignore[typeddict-item]
+        "state": {},  # type: ignore[typeddict-item]  # A ConnectionState in its types.
     }

@@ -70,9 +70,9 @@ def _in_charge(scheduler: Scheduler) -> Iterator[None]:
     # What trio does under Hypothesis: batches are sorted by the age of their tasks, then shuffled.
     dice, is_sorted = trio_run._r, trio_run._ALLOW_DETERMINISTIC_SCHEDULING
     trio_run._r = scheduler
-    trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
+    trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # Final; pytest-trio sets it.
     try:
         yield
     finally:
         trio_run._r = dice
-        trio_run._ALLOW_DETERMINISTIC_SCHEDULING = is_sorted  # type: ignore[misc]
+        trio_run._ALLOW_DETERMINISTIC_SCHEDULING = is_sorted  # type: ignore[misc]  # Final; pytest-trio sets it.

@@ -116,7 +116,7 @@ async def _calm(cluster: Cluster, players: list[Player]) -> None:
     await trio.sleep(CALM_SECONDS_MIN)
     with trio.move_on_after(CALM_SECONDS_MAX):
         # Whatever it waits for changes in a hundred places: looking costs less.
-        while not (all(p.is_settled for p in players) and _is_settled(cluster)):  # noqa: ASYNC110
+        while not (all(p.is_settled for p in players) and _is_settled(cluster)):  # noqa: ASYNC110 - no one event
             await trio.sleep(1)
     cluster.ledger.event("all is calm")
 
