@@ -7,6 +7,7 @@ import gc
 import socket
 import struct
 import zlib
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
@@ -574,9 +575,9 @@ async def _drip(client: Client, drops: bytes) -> None:
         await trio.sleep(1)
 
 
-async def _swallow(send: object, *words: object) -> None:
+async def _swallow(send: Callable[..., Awaitable[None]], *words: object) -> None:
     with suppress(trio.BrokenResourceError):
-        await send(*words)  # type: ignore[operator]
+        await send(*words)
 
 
 async def _nothing_lives(port: object) -> None:

@@ -65,7 +65,12 @@ async def test_a_browser_brings_its_token_as_a_subprotocol(autojump_clock: MockC
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer x", pytest.param(f"Bearer {new_token(Kind.SESSION).text}", id="nobody's")],
+    [
+        "",
+        "Bearer",
+        "Bearer x",
+        pytest.param(f"Bearer {new_token(Kind.SESSION).text}", id="nobody's"),
+    ],
 )
 async def test_who_has_no_good_token_is_refused_before_the_upgrade(
     autojump_clock: MockClock, authorization: str
