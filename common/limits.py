@@ -69,6 +69,10 @@ SPECTATOR_QUEUE_MAX = 256  # The protocol's; beyond: resync.
 SPECTATOR_OVERFLOWS_MAX = 3  # The protocol's: within OVERFLOW_WINDOW_SECONDS.
 OVERFLOW_WINDOW_SECONDS = 60.0
 SPECTATOR_TAKE_MAX = 25  # Off the queue at once, a full view's tick: it can't be dropped any more.
+FAN_OUT_SENDS = 100  # In one go: about a millisecond, which agents and calls have to wait.
+ENDINGS_AT_ONCE = 10  # Of a stopping gateway's streams, each ENDINGS_STEP_SECONDS; more if there
+ENDINGS_STEP_SECONDS = 0.02  # are many: all of them within a second, of the GRACE_SECONDS,
+ENDINGS_STEPS_MAX = 50  # so that their clients do not all come to another gateway at once.
 SEND_SECONDS_MAX = 20.0  # A client that takes nothing of a write for so long has gone.
 SEND_BYTES_MAX = 4 * 1024  # Of a write, watched at once: at 200 bytes a second it is still alive.
 # A spectator may take nothing for longer: its queue takes 51 s to fill at a chunk's five events a

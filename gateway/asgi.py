@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
-import structlog
 import trio
 from hypercorn.typing import (
     ASGIFramework,
@@ -22,13 +21,12 @@ from hypercorn.typing import (
 )
 
 from common.settings import Network
+from gateway import access_log
 from gateway.address import client_address
-from gateway.connection import harden
+from gateway.connection import connection_of, harden
 from gateway.http.problems import Problem
 from gateway.http.tracing import trace_id_of
 from gateway.refuse import refuse
-
-_log = structlog.get_logger(__name__)
 
 HTTPEndpoint = Callable[[HTTPScope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 WebsocketEndpoint = Callable[
@@ -66,7 +64,7 @@ class Gateway:
             else:
                 await self.calls(scope, receive, answer.send)
         finally:
-            self._note(scope, answer, trio.current_time() - began)
+            self._note(scope, answer, began)
 
     def _websocket(self, scope: WebsocketScope) -> WebsocketEndpoint:
         match scope["path"]:
@@ -77,15 +75,15 @@ class Gateway:
             case _:
                 return _nowhere
 
-    def _note(self, scope: HTTPScope | WebsocketScope, answer: _Answer, seconds: float) -> None:
-        if scope["path"] in _QUIET:
-            return
-        _log.info(
-            "request",
-            method=scope["method"] if scope["type"] == "http" else "WEBSOCKET",
-            path=scope["path"],
+    def _note(self, scope: HTTPScope | WebsocketScope, answer: _Answer, began: float) -> None:
+        connection = connection_of(scope)
+        if scope["path"] in _QUIET or (connection is not None and connection.is_taken):
+            return  # Who took the connection over ends the answer.
+        access_log.note(
+            scope["method"] if scope["type"] == "http" else "WEBSOCKET",
+            scope["path"],
             status=answer.status,
-            seconds=round(seconds, 4),
+            began=began,
             address=client_address(scope, self.trusted_proxies),
             trace_id=answer.trace_id,
         )

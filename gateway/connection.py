@@ -10,7 +10,6 @@ only. Endpoints reach it through ``scope["state"]``: ``connection_of``, ``aborte
 from __future__ import annotations
 
 import socket
-import struct
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +21,7 @@ from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -35,15 +35,14 @@ from common.limits import (
     SEND_BYTES_MAX,
     SEND_SECONDS_MAX,
     STILL_SECONDS_MAX,
-    STILL_VANISHED_SECONDS_MAX,
 )
 from gateway.frames import BoundedBuffer, StrictHandshake
+from gateway.kernel import close_by_reset, end_vanished, has_vanished
 
 _log = structlog.get_logger(__name__)
 
 _CONNECTION = "tessera.connection"
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() throws away what is unsent.
 
 
 class Connection(TCPServer):
@@ -62,6 +61,7 @@ class Connection(TCPServer):
         self._life = trio.CancelScope()
         self._closing = False
         self._hanging_up = False
+        self.is_taken = False
         self._patience = SEND_SECONDS_MAX
         self._linger = LINGER_SECONDS
 
@@ -79,13 +79,36 @@ class Connection(TCPServer):
 
     def abort(self) -> None:
         """End the connection now, from any task, also in the middle of a write that is stuck."""
-        sock = self._socket()
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            close_by_reset(self._socket())
         except OSError:
             return  # It is closed already.
-        sock.close()
         self._end_within(ABANDONED_SECONDS_MAX)
+
+    def take_over(self) -> socket.socket | None:
+        """Return the client's socket, which is the caller's from now on; None: it can't be had.
+
+        For an endpoint that has read its request and answered nothing yet. Hypercorn then forgets
+        connection and request: the endpoint must return at once, without awaiting anything. Not
+        to be had are TLS, HTTP/2, WebSockets, and HTTP/1.0, which has no chunks.
+        """
+        protocol = self.protocol.protocol
+        request = protocol.stream if isinstance(protocol, H11Protocol) else None
+        if (
+            not isinstance(self.stream, trio.SocketStream)
+            or not isinstance(request, HTTPStream)
+            or request.closed
+            or request.scope["http_version"] != "1.1"
+            or self._closing
+            or self.send_lock.locked()
+        ):
+            return None
+        request.closed = True  # Hypercorn owes no answer any more.
+        self.is_taken = True
+        self._life.cancel()
+        sock = self.stream.socket
+        trio.lowlevel.notify_closing(sock)  # Who reads from it here must not read any more.
+        return socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
 
     def be_patient(self) -> None:
         """Let the client stand still, and read our last words, for longer; from now on."""
@@ -98,10 +121,7 @@ class Connection(TCPServer):
     @property
     def has_vanished(self) -> bool:
         """Whether the peer acknowledged nothing for long; if it is sent something now and then."""
-        try:
-            return _silent_seconds(self._socket()) > STILL_VANISHED_SECONDS_MAX
-        except OSError:
-            return True
+        return has_vanished(self._socket())
 
     def hang_up(self) -> None:
         """End the connection once what the client sent last is dealt with."""
@@ -175,6 +195,10 @@ class Connection(TCPServer):
         stream = protocol.stream if isinstance(protocol, H11Protocol) else None
         return isinstance(stream, WSStream) and stream.closed
 
+    async def _close(self) -> None:
+        if not self.is_taken:
+            await super()._close()
+
     async def _half_close(self) -> None:
         """Say that no more will come; what is left is for the client to read, and to close."""
         if self._closing:
@@ -207,20 +231,6 @@ def connection_of(scope: HTTPScope | WebsocketScope) -> Connection | None:
     """Return the connection of ``scope``; None in a test without one."""
     connection = scope.get("state", {}).get(_CONNECTION)
     return connection if isinstance(connection, Connection) else None
-
-
-def end_vanished(sock: trio.socket.SocketType, seconds: float) -> None:
-    """Let the kernel end ``sock`` when its peer acknowledges nothing for so long; 0: never."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
-
-
-def _silent_seconds(sock: trio.socket.SocketType) -> float:
-    if not hasattr(socket, "TCP_USER_TIMEOUT"):
-        return 0.0
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
-    (milliseconds,) = struct.unpack_from("I", info, 56)  # tcpi_last_ack_recv, linux/tcp.h
-    return float(milliseconds) / 1000
 
 
 def harden(scope: WebsocketScope, send: ASGISendCallable) -> None:

@@ -26,7 +26,8 @@ from common.limits import (
     SEND_BUFFER_BYTES,
     VANISHED_SECONDS_MAX,
 )
-from gateway.connection import Connection, end_vanished
+from gateway.connection import Connection
+from gateway.kernel import end_vanished
 
 _Listener = trio.SSLListener[trio.SocketStream] | trio.SocketListener
 

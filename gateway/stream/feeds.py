@@ -106,6 +106,15 @@ class Feeds:
 
     def listen(self, chunk: ChunkId, listener: Listener) -> None:
         """Tell ``listener`` of ``chunk`` from now on: a Static at once if it is known already."""
+        static = self._join(chunk, listener).show()
+        if static is not None:
+            listener.hear(static)
+
+    def follow(self, chunk: ChunkId, listener: Listener) -> None:
+        """Tell ``listener`` of ``chunk`` from now on; it knows already what the chunk is now."""
+        self._join(chunk, listener)
+
+    def _join(self, chunk: ChunkId, listener: Listener) -> _Feed:
         assert self._nursery is not None, "feeds are listened to while they run"
         feed = self._feeds.get(chunk)
         if feed is None:
@@ -113,15 +122,15 @@ class Feeds:
             self._nursery.start_soon(self._tend, feed)
             FEEDS.inc()
         feed.listeners[listener] = None
-        if (static := feed.show()) is not None:
-            listener.hear(static)
+        return feed
 
     def leave(self, chunk: ChunkId, listener: Listener) -> None:
         """Hear no more of ``chunk``; harmless when it does not listen."""
         feed = self._feeds.get(chunk)
         if feed is not None and listener in feed.listeners:
             del feed.listeners[listener]
-            feed.wake()
+            if not feed.listeners:
+                feed.wake()
 
     def show(self, chunk: ChunkId) -> Static | None:
         """Return the static of this very moment, if it is known: deltas heard later follow it."""

@@ -25,6 +25,9 @@ SSE_HEADERS = [
 ]
 
 
+COMMENT = b":\n"
+
+
 class Pen(Protocol):
     async def open(self) -> None: ...
 
@@ -53,7 +56,7 @@ class EventStream:
         await self._body(b"".join(map(as_event, lines)))
 
     async def beat(self) -> None:
-        await self._body(b":\n")
+        await self._body(COMMENT)
 
     async def close(self, ending: Ending) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -81,8 +84,8 @@ class Frames:
         pass
 
     async def close(self, ending: Ending) -> None:
-        restarting = ending is Ending.STOPPING
-        code = CloseCode.RESTARTING if restarting else CloseCode.TOO_SLOW
+        slow = ending is Ending.TOO_SLOW
+        code = CloseCode.TOO_SLOW if slow else CloseCode.RESTARTING
         await self._send({"type": "websocket.close", "code": int(code), "reason": ending.value})
 
 

@@ -7,20 +7,28 @@ could neither be dropped nor be seen to move.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from common.limits import SEND_BYTES_MAX
-from gateway.stream.telling import Line
 
 
-def in_portions(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """Split ``lines`` into portions of SEND_BYTES_MAX; a longer line is one by itself."""
-    portion: list[Line] = []
+class _Written(Protocol):
+    @property
+    def data(self) -> bytes: ...
+
+
+T = TypeVar("T", bound=_Written)
+
+
+def in_portions(things: Sequence[T]) -> Iterator[list[T]]:
+    """Split what is to be written into portions of SEND_BYTES_MAX; a longer one is by itself."""
+    portion: list[T] = []
     size = 0
-    for line in lines:
-        if portion and size + len(line.data) > SEND_BYTES_MAX:
+    for thing in things:
+        if portion and size + len(thing.data) > SEND_BYTES_MAX:
             yield portion
             portion, size = [], 0
-        portion.append(line)
-        size += len(line.data)
+        portion.append(thing)
+        size += len(thing.data)
     if portion:
         yield portion

@@ -1,4 +1,4 @@
-"""A spectator's queue: what its feeds said and its connection has not yet taken.
+"""A spectator's queue: what its feeds or its audience said, and its connection has not yet taken.
 
 It writes nothing and encodes nothing. The bound is SPECTATOR_QUEUE_MAX; the policy beyond it: drop
 what is queued, hear nothing until the connection has room again, then begin anew (``is_slow``).
@@ -11,6 +11,7 @@ import enum
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import attrs
 import trio
@@ -26,24 +27,30 @@ class Ending(enum.Enum):
 
     STOPPING = "stopping"
     TOO_SLOW = "too_slow"
+    OVERLOADED = "overloaded"
+    """It is we who are too slow."""
+
+
+Item = TypeVar("Item")
 
 
 @attrs.define(eq=False)
-class Reader:
+class Reader(Generic[Item]):
     """A listener of each chunk of one view. ``send_away`` ends a connection that may be stuck."""
 
     _send_away: Callable[[], None]
     unheard: set[ChunkId]
     """Chunks whose first static has not come yet."""
+    overflows: Overflows = attrs.field(factory=Overflows)
+    """Those of the same spectator, lately."""
     is_slow: bool = attrs.field(default=False, init=False)
     ending: Ending | None = attrs.field(default=None, init=False)
     leave_by: float = attrs.field(default=math.inf, init=False)
     """Until then a client that is too slow may read on, to the end."""
-    _queue: deque[Static | FeedDelta] = attrs.field(factory=deque, init=False)
-    _overflows: Overflows = attrs.field(factory=Overflows, init=False)
+    _queue: deque[Item] = attrs.field(factory=deque, init=False)
     _woken: trio.Event = attrs.field(factory=trio.Event, init=False)
 
-    def hear(self, item: Static | FeedDelta) -> None:
+    def hear(self, item: Item) -> None:
         if self.is_slow or self.ending is not None:
             return
         if isinstance(item, Static):
@@ -54,7 +61,7 @@ class Reader:
             self._overflow()
         self._woken.set()
 
-    def take(self, count: int = SPECTATOR_QUEUE_MAX) -> list[Static | FeedDelta]:
+    def take(self, count: int = SPECTATOR_QUEUE_MAX) -> list[Item]:
         """Return the first ``count`` things that are queued, in order, and make room."""
         return [self._queue.popleft() for _ in range(min(count, len(self._queue)))]
 
@@ -71,9 +78,14 @@ class Reader:
         self.end(Ending.TOO_SLOW)
         self._send_away()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was heard is taken, and nothing has to be done."""
+        return not (self._queue or self.is_slow or self.ending)
+
     async def wait(self) -> None:
         """Return once something is queued, or has to be done."""
-        if not (self._queue or self.is_slow or self.ending):
+        if self.is_empty:
             self._woken = trio.Event()
             await self._woken.wait()
 
@@ -87,7 +99,11 @@ class Reader:
         self._queue.clear()
         self.is_slow = True
         now = trio.current_time()
-        self._overflows = self._overflows.again(now)
-        if self._overflows.are_too_many:
+        self.overflows = self.overflows.again(now)
+        if self.overflows.are_too_many:
             self.leave_by = now + FAREWELL_SECONDS_MAX
             self.end(Ending.TOO_SLOW)
+
+
+FeedReader = Reader[Static | FeedDelta]
+"""Of one who listens to the feeds for itself."""

@@ -31,12 +31,18 @@ class Seats:
     @contextmanager
     def seat(self, address: str) -> Iterator[None]:
         """Count one more from ``address``, for as long as the block lasts."""
-        self._taken[address] += 1
-        self.taken += 1
+        self.take(address)
         try:
             yield
         finally:
-            self.taken -= 1
-            self._taken[address] -= 1
-            if not self._taken[address]:
-                del self._taken[address]  # Else every address that ever came is kept.
+            self.leave(address)
+
+    def take(self, address: str) -> None:
+        self._taken[address] += 1
+        self.taken += 1
+
+    def leave(self, address: str) -> None:
+        self.taken -= 1
+        self._taken[address] -= 1
+        if not self._taken[address]:
+            del self._taken[address]  # Else every address that ever came is kept.

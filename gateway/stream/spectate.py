@@ -1,45 +1,57 @@
 """The spectators' endpoints, plain ASGI: ``/v1/spectate`` (SSE) and ``/v1/spectate/ws``.
 
-Watching changes nothing: nothing that a spectator sends is ever looked at. Each connection has
-its tasks here, one that writes and one that notices the client's going; what is written is the
-feeds', the same bytes for everybody. ``Spectators.run`` ends what is overdue, and all streams when
-the gateway stops.
+Watching changes nothing: nothing that a spectator sends is ever looked at. An event stream over
+plain HTTP/1.1 leaves Hypercorn here and goes on as a ``gateway.stream.member``; others keep their
+tasks in it, one that writes and one that notices the client's going. ``Spectators.run`` ends what
+is overdue, and all streams when the gateway stops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from functools import partial
 
 import attrs
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, WebsocketScope
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    HTTPScope,
+    WebsocketScope,
+)
 
 from common.limits import (
-    FAREWELL_SECONDS_MAX,
+    ENDINGS_AT_ONCE,
+    ENDINGS_STEP_SECONDS,
+    ENDINGS_STEPS_MAX,
     GOODBYE_SECONDS_MAX,
-    HEARTBEAT_SECONDS,
-    OPENING_SECONDS_MAX,
+    GRACE_SECONDS,
     RETRY_AFTER_MS,
-    SPECTATOR_TAKE_MAX,
     STILL_SECONDS_MAX,
     SWEEP_SECONDS,
 )
 from common.refusals import CloseCode
 from common.settings import Settings
 from common.wire import Fault
+from gateway import access_log
 from gateway.address import client_address
 from gateway.connection import Connection, connection_of
 from gateway.http.problems import Problem
 from gateway.http.tracing import trace_id_of
-from gateway.metrics import SPECTATOR_EVENTS, SPECTATORS, SPECTATORS_SENT_AWAY
+from gateway.lookout import CAN_LOOK_OUT, Lookout
+from gateway.metrics import SPECTATORS, SPECTATORS_SENT_AWAY
+from gateway.plain import PlainAnswer, PlainConnection
 from gateway.ports import Bus
 from gateway.refuse import answer_options, refuse
-from gateway.stream.feeds import FeedDelta, Feeds, Static
+from gateway.stream.attendance import Attendance
+from gateway.stream.audience import Block
+from gateway.stream.fanout import FanOut
+from gateway.stream.feeds import Feeds
+from gateway.stream.member import SECONDS_TO_CLOSE, House, Member
 from gateway.stream.pens import EventStream, Frames, Pen
-from gateway.stream.portions import in_portions
-from gateway.stream.reader import Ending, Reader
+from gateway.stream.reader import Ending, FeedReader, Reader
 from gateway.stream.seats import Full, Seats
-from gateway.stream.telling import Line, Telling
+from gateway.stream.telling import Telling
 from gateway.stream.view import View, read_view
 
 _FULL: dict[Full, Problem] = {
@@ -47,11 +59,6 @@ _FULL: dict[Full, Problem] = {
         "rate_limited", "Too many streams from this address; close one first.", 5 * RETRY_AFTER_MS
     ),
     "gateway": Problem("unavailable", "This gateway has no seat left.", 5 * RETRY_AFTER_MS),
-}
-
-_SECONDS_TO_CLOSE = {
-    Ending.STOPPING: GOODBYE_SECONDS_MAX,
-    Ending.TOO_SLOW: FAREWELL_SECONDS_MAX,  # At most: ``_sweep`` counts from when it was told.
 }
 
 
@@ -62,23 +69,49 @@ class Spectators:
     _settings: Settings
     _stop: trio.Event
     _seats: Seats = attrs.field(init=False)
-    _readers: set[Reader] = attrs.field(factory=set, init=False)
+    _readers: set[FeedReader | Reader[Block]] = attrs.field(factory=set, init=False)
+    _fan_out: FanOut = attrs.field(init=False)
+    _lookout: Lookout | None = attrs.field(init=False)
+    _house: House | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._seats = Seats(self._settings.spectators_per_address, self._settings.spectators_max)
+        self._fan_out = FanOut(self._feeds, self._bus)
+        self._lookout = Lookout() if CAN_LOOK_OUT else None
 
     @property
     def count(self) -> int:
         return self._seats.taken
 
     async def run(self) -> None:
-        """Until the gateway stops, look after the slow; then end all streams: clients move over."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._sweep)
-            await self._stop.wait()
-            nursery.cancel_scope.cancel()
-        for reader in self._readers:
+        """Until the gateway stops, look after all; then end all streams: clients move over."""
+        async with trio.open_nursery() as serving:
+            serving.start_soon(self._sweep)
+            serving.start_soon(self._fan_out.run)
+            if self._lookout is not None:
+                serving.start_soon(self._lookout.run)
+            async with trio.open_nursery() as members:
+                self._house = House(
+                    self._feeds, self._bus, self._fan_out, members, self._readers, self._stop
+                )
+                await self._stop.wait()
+                members.cancel_scope.deadline = trio.current_time() + GRACE_SECONDS
+                await self._end_all()
+            if self._lookout is not None:
+                with trio.move_on_at(members.cancel_scope.deadline):
+                    await self._lookout.wait_idle()
+            serving.cancel_scope.cancel()
+
+    async def _end_all(self) -> None:
+        """One after the other: all their clients come to another gateway at the same moment."""
+        for reader in tuple(self._readers):
             reader.end(Ending.STOPPING)
+        members = self._fan_out.members()
+        at_once = max(ENDINGS_AT_ONCE, -(-len(members) // ENDINGS_STEPS_MAX))
+        for start in range(0, len(members), at_once):
+            for member in members[start : start + at_once]:
+                member.end(Ending.STOPPING)
+            await trio.sleep(ENDINGS_STEP_SECONDS)
 
     async def _sweep(self) -> None:
         """Cut off who was told to go and does not read that: from outside, its write is stuck."""
@@ -104,10 +137,12 @@ class Spectators:
         if isinstance(view, Problem):
             await refuse(scope, receive, send, view, trace_id)
             return
+        if self._take_over(view, trace_id, scope):
+            return
         with self._seats.seat(self._address(scope)):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
-                await self._stream(view, EventStream(send, trace_id), scope)
+                await self._stream(view, EventStream(_bounded(send), trace_id), scope)
                 nursery.cancel_scope.cancel()
 
     async def frames(
@@ -123,7 +158,7 @@ class Spectators:
         with self._seats.seat(self._address(scope)):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_spoken, receive, send, nursery.cancel_scope)
-                await self._stream(view, Frames(send, trace_id), scope)
+                await self._stream(view, Frames(_bounded(send), trace_id), scope)
                 nursery.cancel_scope.cancel()
 
     def _admit(self, scope: HTTPScope | WebsocketScope, last_event_id: str) -> View | Problem:
@@ -140,6 +175,29 @@ class Spectators:
     def _address(self, scope: HTTPScope | WebsocketScope) -> str:
         return client_address(scope, self._settings.trusted_proxies)
 
+    def _take_over(self, view: View, trace_id: str, scope: HTTPScope) -> bool:
+        """Whether the stream goes on without Hypercorn, and this endpoint is to return at once."""
+        connection = connection_of(scope)
+        if self._lookout is None or connection is None:
+            return False
+        sock = connection.take_over()
+        if sock is None:
+            return False
+        assert self._house is not None, "streams are served while run() does"
+        address = self._address(scope)
+        self._seats.take(address)
+        plain = PlainConnection(sock, self._lookout)
+        pen = EventStream(PlainAnswer(plain, connection.config).send, trace_id)
+        ended = partial(self._note_end, address, trace_id, trio.current_time())
+        Member(self._house, view.chunks, plain, pen, ended).start(view)
+        return True
+
+    def _note_end(self, address: str, trace_id: str, began: float) -> None:
+        self._seats.leave(address)
+        access_log.note(
+            "GET", "/v1/spectate", status=200, began=began, address=address, trace_id=trace_id
+        )
+
     async def _stream(self, view: View, pen: Pen, scope: HTTPScope | WebsocketScope) -> None:
         """Listen to every chunk of ``view`` and write until it ends, for whatever reason."""
         writing, connection = trio.CancelScope(), connection_of(scope)
@@ -151,82 +209,49 @@ class Spectators:
 
         if connection is not None:
             connection.be_patient()
-        reader = Reader(send_away, set(view.chunks))
+        reader = FeedReader(send_away, set(view.chunks))
         self._readers.add(reader)
         try:
             with writing:
-                await self._listen(view, reader, pen, connection)
+                await self._attend(view, reader, pen, connection)
                 ending = reader.ending or Ending.STOPPING
-                with trio.move_on_after(_SECONDS_TO_CLOSE[ending]):
+                with trio.move_on_after(SECONDS_TO_CLOSE[ending]):
                     await pen.close(ending)
         finally:
             self._readers.discard(reader)
             if reader.ending is Ending.TOO_SLOW:
                 SPECTATORS_SENT_AWAY.inc()
 
-    async def _listen(
-        self, view: View, reader: Reader, pen: Pen, connection: Connection | None
+    async def _attend(
+        self, view: View, reader: FeedReader, pen: Pen, connection: Connection | None
     ) -> None:
+        attendance = Attendance(
+            view,
+            reader,
+            Telling(view, self._bus),
+            pen,
+            self._feeds,
+            lambda: connection is not None and connection.has_vanished,
+        )
         with SPECTATORS.track_inprogress():
             try:
-                await _bounded(pen.open(), reader)
-                for chunk in view.chunks:
-                    self._feeds.listen(chunk, reader)
-                await self._write(view, reader, pen, connection)
+                await attendance.begin()
+                await attendance.go_on(lambda: False)
             finally:
-                for chunk in view.chunks:
-                    self._feeds.leave(chunk, reader)
-
-    async def _write(
-        self, view: View, reader: Reader, pen: Pen, connection: Connection | None
-    ) -> None:
-        telling = Telling(view, self._bus)
-        await self._put(pen, reader, [telling.ready()])
-        with trio.move_on_after(OPENING_SECONDS_MAX):
-            await reader.wait_opened()
-        lines = await _tell(telling, telling.in_order(reader.take()))
-        beat_at = trio.current_time() + HEARTBEAT_SECONDS
-        while reader.ending is None:
-            await self._put(pen, reader, lines)
-            if trio.current_time() >= beat_at:
-                if connection is not None and connection.has_vanished:
-                    reader.give_up()
-                await _bounded(pen.beat(), reader)
-                beat_at = trio.current_time() + HEARTBEAT_SECONDS
-            with trio.move_on_at(beat_at):
-                await reader.wait()
-            lines = await self._next(view, reader, telling)
-
-    async def _next(self, view: View, reader: Reader, telling: Telling) -> list[Line]:
-        if not reader.is_slow:
-            return await _tell(telling, reader.take(SPECTATOR_TAKE_MAX))
-        # No await in here: what is heard from now on follows exactly what is shown.
-        reader.begin_anew()
-        known = [self._feeds.show(chunk) for chunk in view.chunks]
-        return telling.all_anew([static for static in known if static is not None])
-
-    async def _put(self, pen: Pen, reader: Reader, lines: Sequence[Line]) -> None:
-        for some in in_portions(lines):
-            if reader.ending is not None:
-                return  # Its ids say how far it came.
-            await _bounded(pen.write(some), reader)
-            SPECTATOR_EVENTS.inc(len(some))
+                attendance.leave()
 
 
-async def _tell(telling: Telling, items: Sequence[Static | FeedDelta]) -> list[Line]:
-    return [line for item in items for line in await telling.tell(item)]
-
-
-async def _bounded(write: Awaitable[None], reader: Reader) -> None:
-    """Wait for ``write``, which is small; a client that does not take it in time has gone.
+def _bounded(send: ASGISendCallable) -> ASGISendCallable:
+    """Every write is small: TooSlowError from a client that does not take one in time.
 
     (On HTTP/1 Hypercorn shields its writes: there ``gateway.connection`` keeps the deadline.)
     """
-    with trio.move_on_after(STILL_SECONDS_MAX) as scope:
-        await write
-    if scope.cancelled_caught:
-        reader.give_up()
-        await trio.lowlevel.checkpoint_if_cancelled()
+
+    async def send_in_time(event: ASGISendEvent) -> None:
+        with trio.fail_after(STILL_SECONDS_MAX):
+            await send(event)
+
+    return send_in_time
 
 
 async def _until_gone(receive: ASGIReceiveCallable, stream: trio.CancelScope) -> None:

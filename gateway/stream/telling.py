@@ -23,7 +23,7 @@ from gateway.metrics import SPECTATOR_RESYNCS
 from gateway.ports import Bus
 from gateway.stream import position, replay
 from gateway.stream.follow import FeedDelta, Static
-from gateway.stream.position import Mark
+from gateway.stream.position import Mark, Position
 from gateway.stream.view import View
 
 PROTOCOL = 1
@@ -50,6 +50,23 @@ class Telling:
         # Until a chunk's turn comes, what was sent of it by the connection before still counts.
         self._sent = dict(self._view.position or {})
 
+    @classmethod
+    def going_on(cls, chunks: tuple[ChunkId, ...], bus: Bus, position: Position) -> Telling:
+        """Tell on what somebody was told up to ``position``, which has all of ``chunks``."""
+        telling = cls(View(chunks, position=position), bus)
+        telling._begun = set(chunks)
+        return telling
+
+    @property
+    def position(self) -> Position:
+        """How far it has told; a copy."""
+        return dict(self._sent)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether every chunk was shown: then no item has to be waited for, see ``tell_on``."""
+        return len(self._begun) == len(self._view.chunks)
+
     def ready(self) -> Line:
         view = self._view
         frame = SpectatorReady(PROTOCOL, list(view.chunks), TICK_HZ, resumed=view.came_back)
@@ -62,12 +79,16 @@ class Telling:
         return sorted(items, key=lambda i: turns[i.chunk] if isinstance(i, Static) else last)
 
     async def tell(self, item: Static | FeedDelta) -> list[Line]:
+        if isinstance(item, Static) and item.chunk not in self._begun:
+            self._begun.add(item.chunk)
+            return await self._begin(item)
+        return self.tell_on(item)
+
+    def tell_on(self, item: Static | FeedDelta) -> list[Line]:
+        """Tell an item of a chunk that has begun."""
         if isinstance(item, FeedDelta):
             return self._deltas([item.delta])
-        if item.chunk in self._begun:
-            return [_resync("out_of_range", item.chunk), self._static(item)]
-        self._begun.add(item.chunk)
-        return await self._begin(item)
+        return [_resync("out_of_range", item.chunk), self._static(item)]
 
     def all_anew(self, shown: Sequence[Static]) -> list[Line]:
         """Tell a slow client everything as it is now; what is not in ``shown`` follows later."""
