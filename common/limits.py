@@ -8,6 +8,7 @@ from __future__ import annotations
 # The world
 TICK_HZ = 5  # The protocol's.
 TICK_SECONDS = 1 / TICK_HZ
+BEATS_PER_TICK = 20  # Moments at which chunks tick: 50 of a full shard at a time, 10 ms apart.
 COORDINATE_MAX = 2**31  # The protocol's; also what a 32-bit client can hold.
 MOVE_CHUNKS_MAX = 4  # The protocol's ``out_of_range``.
 WAIT_TICKS_MAX = 50  # The protocol's.
@@ -142,6 +143,8 @@ SPARE_SECONDS = 0.5  # A spare looks for a free slot this often: LEASE_MS and th
 PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often.
 PRUNE_SECONDS = 3600.0  # What is pruned was kept for a day, or for an hour at least.
 PRUNE_SECONDS_MAX = 60.0  # A minute of small portions; what is left waits for the next hour.
+GROUND_LOOK_SECONDS = 1.0  # Chunks that woke up are looked for this often, to lay out their ground.
+GROUND_SHARE_MAX = 0.2  # Of the processor, for that: 1,000 chunks after a restart take 15 s.
 BEAT_SECONDS = 1.0  # A slot says how it is doing this often.
 BACKOFF_SECONDS_MIN = 0.05  # Between two tries of what must be done; doubled each time,
 BACKOFF_SECONDS_MAX = 1.0  # up to this: an outage is noticed to be over within a second.

@@ -43,7 +43,10 @@ class Aftermath:
         emission = emission_of(before, live.epoch, result)
         extra = self._answers(live, result)
         stood = tuple(_thawed(live, inputs))
-        if emission is not None or extra is not None or stood:
+        if extra is None and not stood:
+            if emission is not None:
+                self._outbox.put(emission)
+        else:
             emission, extra = emission or Emission(), extra or Emission()
             self._outbox.put(
                 attrs.evolve(

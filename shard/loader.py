@@ -6,7 +6,6 @@ taken but could not be recovered stays pending: it is taken again, which is safe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 
 import attrs
@@ -20,7 +19,6 @@ from common.limits import (
     POSTGRES_SECONDS_MAX,
     REDIS_SECONDS_MAX,
     TAKE_BATCH_MAX,
-    TICK_SECONDS,
 )
 from shard.border import Border
 from shard.chunks import Chunks
@@ -89,9 +87,7 @@ class Loader:
         recovered = recover(taken, published.get(taken.chunk), self._seed)
         for emission in recovered.emissions:
             self._outbox.put(emission)
-        live = Live(
-            recovered.chunk, taken.epoch, due=math.floor(trio.current_time() / TICK_SECONDS)
-        )
+        live = Live(recovered.chunk, taken.epoch)
         live.kept_tick = taken.tick
         for agent in recovered.chunk.agents.values():
             if agent.transfer is not None:

@@ -20,11 +20,13 @@ from shard.aftermath import Aftermath
 from shard.beats import Beats
 from shard.border import Border
 from shard.chunks import Chunks
+from shard.ground import Ground
 from shard.inbox import Inbox
 from shard.inquiry import Inquiry
 from shard.intake import Intake
 from shard.lateness import Lateness
 from shard.loader import Loader
+from shard.metronome import Metronome
 from shard.outbox import Outbox
 from shard.outside import Outside
 from shard.presence import Presence
@@ -48,7 +50,9 @@ class _Slot:
     outbox: Outbox
     records: Outbox
     border: Border
+    metronome: Metronome
     chunks: Chunks
+    ground: Ground
     loader: Loader
     intake: Intake
     snapshots: Snapshots
@@ -58,11 +62,11 @@ class _Slot:
 
 
 def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: trio.Nursery) -> _Slot:
-    inbox, trails, lateness = Inbox(), Trails(), Lateness()
+    inbox, trails, lateness, metronome = Inbox(), Trails(), Lateness(), Metronome()
     outbox, records = Outbox(PUBLISH_QUEUE_MAX), Outbox(RECORD_QUEUE_MAX)
     border = Border(inbox, outbox, routes, outside.journal)
     aftermath = Aftermath(outbox, inbox, border, trails, routes)
-    chunks = Chunks(nursery, Ticking(outbox, aftermath, lateness).run)
+    chunks = Chunks(nursery, Ticking(metronome, outbox, aftermath, lateness).run)
     loader = Loader(
         outside.bus,
         outside.journal,
@@ -80,7 +84,9 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         outbox,
         records,
         border,
+        metronome,
         chunks,
+        Ground(chunks),
         loader,
         Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed),
         Snapshots(chunks, outbox),
@@ -98,6 +104,7 @@ async def serve_slot(
         slot = _wire(outside, routes, holder, seed, living)
         sending.start_soon(_publish, slot, outside)
         sending.start_soon(_record, slot, outside)
+        living.start_soon(slot.metronome.run)
         living.start_soon(slot.beats.run)
         living.start_soon(prune, outside.journal)
         living.start_soon(_live, slot, living)
@@ -115,6 +122,7 @@ async def _live(slot: _Slot, nursery: trio.Nursery) -> None:
     # Until it is known which chunks have somebody in them, none may be taken for empty.
     await slot.loader.list_chunks()
     nursery.start_soon(slot.loader.run)
+    nursery.start_soon(slot.ground.run)
     nursery.start_soon(slot.intake.run)
     nursery.start_soon(slot.receiver.run)
     nursery.start_soon(slot.border.run, slot.chunks)

@@ -97,9 +97,7 @@ class Rig:
     @asynccontextmanager
     async def gateway(self, site: Site) -> AsyncIterator[Process]:
         (spec,) = site.plan.gateway_specs(site.database_url, site.redis_url)
-        free = attrs.evolve(
-            spec, environment={**spec.environment, **dict.fromkeys(SETTINGS, "0")}
-        )
+        free = attrs.evolve(spec, environment={**spec.environment, **dict.fromkeys(SETTINGS, "0")})
         async with _running(site, free) as process:
             yield process
 
@@ -134,7 +132,12 @@ async def a_rig() -> AsyncIterator[Rig]:
 async def _running(site: Site, spec: Spec) -> AsyncIterator[Process]:
     """One of ours, from when it says that it serves."""
     async with _child(spec, site.plan.data) as born:
-        yield await _wait_listed(site, spec, born)
+        process = await _wait_listed(site, spec, born)
+        try:
+            yield process
+        except Exception as error:
+            error.add_note(f"{spec.name} wrote: {_last_words(site.plan.data, spec)}")
+            raise
 
 
 async def _wait_listed(site: Site, spec: Spec, born: Born) -> Process:

@@ -34,7 +34,9 @@ def walkers(
         terrain, chance = terrain_of(seed, id, 1), random.Random(f"{seed} {id}")  # noqa: S311
         spots, way = _round(terrain, chance)
         agents = [
-            _walker(id, n, spots, way, n * len(way) // walkers, steps) for n in range(walkers)
+            agent(id, n, spots[at], _rounds(terrain, spots, way, at, steps))
+            for n in range(walkers)
+            for at in (n * len(way) // walkers,)
         ]
         free = [spot for spot in terrain.floor() if spot not in set(spots)]
         places = chance.sample(free, standing)
@@ -56,10 +58,7 @@ def crowd(seed: int, id: ChunkId, count: int) -> Chunk:
     return _chunk(
         seed,
         id,
-        [
-            agent(id, n, place, Walking(CommandId("c-1"), *goal))
-            for n, place in enumerate(places)
-        ],
+        [agent(id, n, place, Walking(CommandId("c-1"), *goal)) for n, place in enumerate(places)],
     )
 
 
@@ -90,22 +89,26 @@ def travellers(seed: int, chunks: Sequence[ChunkId], each: int, far: int) -> Ite
 def agent(chunk: ChunkId, n: int, at: Spot, doing: Walking | None = None) -> Agent:
     """Ids are as long as real ones, so that memory and bytes are."""
     name = f"{chunk}.{n}".replace(":", ".").rjust(21, "0")
-    return Agent(
-        AgentId(f"agt_{name}"), f"bench-{n}", SessionId(f"ses_{name}"), 1, *at, doing
-    )
+    return Agent(AgentId(f"agt_{name}"), f"bench-{n}", SessionId(f"ses_{name}"), 1, *at, doing)
 
 
 def _chunk(seed: int, id: ChunkId, agents: Sequence[Agent]) -> Chunk:
     return Chunk(id, 1, seed, TICK, TICK, {agent.id: agent for agent in agents})
 
 
-def _walker(
-    chunk: ChunkId, n: int, spots: Sequence[Spot], way: str, at: int, steps: int
-) -> Agent:
-    path = (way * (steps // len(way) + 2))[at : at + steps]
-    goal = spots[(at + steps) % len(way)]
-    walking = Walking(CommandId("c-1"), *goal, path, Tick(TICK + 1))
-    return agent(chunk, n, spots[at], walking)
+def _rounds(terrain: Terrain, spots: Sequence[Spot], way: str, at: int, steps: int) -> Walking:
+    """Return a walk of ``steps`` steps and some: round and round from ``spots[at]``, then aside.
+
+    Nobody's way leads over his goal, as no shortest way does.
+    """
+    path = (way * (steps // len(way) + 3))[at:]
+    for length in range(steps, steps + len(way)):
+        x, y = spots[(at + length) % len(way)]
+        for step, (dx, dy) in STEPS.items():
+            goal = (x + dx, y + dy)
+            if terrain.is_floor(*goal) and goal not in spots:
+                return Walking(CommandId("c-1"), *goal, path[:length] + step, Tick(TICK + 1))
+    raise AssertionError(f"a way round without a floor beside it at {spots[at]}")
 
 
 def _round(terrain: Terrain, chance: random.Random) -> tuple[list[Spot], str]:

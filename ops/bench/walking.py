@@ -31,6 +31,7 @@ CORE_SHARE, LATE_MS = 0.70, 50.0
 AGENT_BYTES, CHUNK_BYTES = 2 * 1024, 40 * 1024
 SEEN_CHUNKS = 100  # Whose deltas are counted: every tenth tells enough.
 SEEN_TICKS = 20
+LOOK_SECONDS = 0.2
 BASE_SECONDS = 1.0  # For a spare to have made its connections.
 TICK_SECONDS = "tessera_shard_tick_seconds"
 LATENESS_SECONDS = "tessera_shard_tick_lateness_seconds"
@@ -98,8 +99,8 @@ async def a_loaded_shard(rig: Rig, site: Site, chunks: int) -> AsyncIterator[Pro
 
 async def wait_loaded(shard: Process, chunks: int) -> None:
     with trio.fail_after(LOAD_SECONDS_MAX):
-        while (await shard.account()).samples["tessera_shard_chunks"] < chunks:
-            await trio.sleep(0.2)
+        while (await shard.account()).samples["tessera_shard_chunks"] < chunks:  # noqa: ASYNC110 - another process.
+            await trio.sleep(LOOK_SECONDS)
 
 
 async def _walk(
