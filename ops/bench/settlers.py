@@ -62,30 +62,6 @@ def crowd(seed: int, id: ChunkId, count: int) -> Chunk:
     )
 
 
-def travellers(seed: int, chunks: Sequence[ChunkId], each: int, far: int) -> Iterator[Chunk]:
-    """Yield each chunk with ``each`` agents on their way to cells up to ``far`` chunks away.
-
-    Goals are floor, and lie within ``chunks``.
-    """
-    floors = {id: terrain_of(seed, id, 1).floor() for id in chunks}
-    for id in chunks:
-        chance = random.Random(f"{seed} {id}")  # noqa: S311 - reproducible, no secret.
-        cx, cy = (int(part) for part in id.split(":"))
-        around = range(-far, far + 1)
-        near = [chunk_id(cx + dx, cy + dy) for dx in around for dy in around if dx or dy]
-        targets = [target for target in near if target in floors]
-        places = chance.sample(floors[id], each)
-        yield _chunk(
-            seed,
-            id,
-            [
-                agent(id, n, at, Walking(CommandId("c-1"), *chance.choice(floors[goal])))
-                for n, at in enumerate(places)
-                for goal in (chance.choice(targets),)
-            ],
-        )
-
-
 def agent(chunk: ChunkId, n: int, at: Spot, doing: Walking | None = None) -> Agent:
     """Ids are as long as real ones, so that memory and bytes are."""
     name = f"{chunk}.{n}".replace(":", ".").rjust(21, "0")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import attrs
+import httpx
 import trio
 from trio_websocket import WebSocketConnection
 
@@ -26,7 +27,7 @@ from common.frames import (
     ServerFrame,
     SessionReady,
 )
-from common.grid import CommandId
+from common.grid import AgentId, CommandId
 from ops.client.account import Ticket, open_http, open_session, sign_up
 from ops.client.commanding import Commanding, Pending
 from ops.client.socket import open_socket
@@ -123,25 +124,28 @@ async def join(url: str, count: int, nursery: trio.Nursery, stop: trio.Event) ->
     seats = trio.CapacityLimiter(JOINING_AT_A_TIME)
     talkers: list[Talker] = []
 
-    async def enter(n: int) -> None:
+    async def enter(http: httpx.AsyncClient, n: int) -> None:
         async with seats:
-            talkers.append(await nursery.start(partial(_play, url, f"talker-{n}", stop)))
+            who = await sign_up(http, f"talker-{n}")
+            ticket = await open_session(http, who.api_key)
+            talkers.append(await nursery.start(partial(_play, url, who.agent_id, ticket, stop)))
 
-    async with trio.open_nursery() as joining:
+    async with open_http(url) as http, trio.open_nursery() as joining:
         for n in range(count):
-            joining.start_soon(enter, n)
+            joining.start_soon(enter, http, n)
     return talkers
 
 
 async def _play(
-    url: str, name: str, stop: trio.Event, task_status: trio.TaskStatus[Talker]
+    url: str,
+    agent: AgentId,
+    ticket: Ticket,
+    stop: trio.Event,
+    task_status: trio.TaskStatus[Talker],
 ) -> None:
-    async with open_http(url) as http:
-        who = await sign_up(http, name)
-        ticket: Ticket = await open_session(http, who.api_key)
     bearer = (b"Authorization", f"Bearer {ticket.session_token}".encode())
     async with open_socket(url + ticket.ws_path, [bearer]) as socket, trio.open_nursery() as both:
-        commanding = Commanding(who.agent_id, ticket.session_id, ticket.secret)
+        commanding = Commanding(agent, ticket.session_id, ticket.secret)
         talker, ready = Talker(commanding, socket), trio.Event()
         both.start_soon(talker.listen, ready)
         await ready.wait()

@@ -32,6 +32,7 @@ AGENT_BYTES, CHUNK_BYTES = 2 * 1024, 40 * 1024
 SEEN_CHUNKS = 100  # Whose deltas are counted: every tenth tells enough.
 SEEN_TICKS = 20
 LOOK_SECONDS = 0.2
+SETTLE_SECONDS = 15.0
 BASE_SECONDS = 1.0  # For a spare to have made its connections.
 TICK_SECONDS = "tessera_shard_tick_seconds"
 LATENESS_SECONDS = "tessera_shard_tick_lateness_seconds"
@@ -43,7 +44,8 @@ class Size:
     chunks: int = 1_000
     walkers: int = 20
     rate: float = 200.0
-    warm_seconds: float = 6.0
+    warm_seconds: float = 15.0
+    """Until the ground of all chunks is laid: after a restart that takes a while."""
     seconds: float = 20.0
 
     @property
@@ -86,7 +88,7 @@ async def _memory(rig: Rig, size: Size) -> tuple[int, int]:
             base = shard.usage().rss
             await leases.release(Slot(0), "bench")
             await wait_loaded(shard, size.chunks)
-            await trio.sleep(size.warm_seconds)
+            await trio.sleep(min(size.warm_seconds, SETTLE_SECONDS))
             return base, shard.usage().rss
 
 
