@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import process_time
 
 import attrs
 import trio
@@ -57,11 +58,13 @@ async def _talk(
     case = "B. answering, " + ("two steps" if two_steps else "pipelined")
     await _speak(talkers, size, size.warm_seconds, two_steps=two_steps)
     then, began = [part.usage().cpu for part in parts], trio.current_time()
+    own = process_time()
     for talker in talkers:
         talker.acks_ms.clear()
         talker.refused.clear()
     await _speak(talkers, size, size.seconds, two_steps=two_steps)
     seconds = trio.current_time() - began
+    ours = (process_time() - own) / seconds * 100
     cpu = [
         (part.usage().cpu - early) / seconds * 100 for part, early in zip(parts, then, strict=True)
     ]
@@ -74,6 +77,7 @@ async def _talk(
         Figure(case, f"{start}, p50", percentile(waits, 50), "ms", most=P50_MS),
         Figure(case, f"{start}, p90", percentile(waits, 90), "ms"),
         Figure(case, f"{start}, p99", percentile(waits, 99), "ms", most=P99_MS),
+        Figure(case, "CPU, those who command", ours, "%"),
         Figure(case, "CPU, shard", cpu[0], "%"),
         Figure(case, "CPU, gateway", cpu[1], "%"),
         Figure(case, "CPU, PostgreSQL", cpu[2], "%"),
