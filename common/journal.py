@@ -124,6 +124,15 @@ class Snapshot:
 
 
 @attrs.frozen
+class Retired:
+    """A chunk whose life is over at ``tick``: nobody is in it, and nothing about it under way."""
+
+    chunk: ChunkId
+    epoch: Epoch
+    tick: Tick
+
+
+@attrs.frozen
 class Topology:
     epoch: int
     shard_count: int

@@ -114,6 +114,14 @@ LEASE_MS = 3_000  # A spare takes over within 5 s: this, a third of it, and the 
 LEASE_RENEWALS = 3  # Renewed at a third of its life.
 PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wait, so time slows.
 
+# The life of a chunk
+COLLECT_SECONDS = 300.0  # Nobody in it, nobody watching, nothing in flight for so long: collected.
+COLLECT_LOOK_SECONDS = 10.0  # Deserted chunks are looked for this often: little beside the above.
+COLLECT_BATCH_MAX = 500  # Chunks asked about, and collected, in one call: a few ms.
+WATCH_SECONDS = 10.0  # A gateway says this often what it watches: 30 times before it is too late.
+WATCH_LAPSED_SECONDS = COLLECT_SECONDS / 2  # Unsaid for so long: what it knows is asked for again.
+CREATION_MS = 2_000  # A claim to create a chunk; over before a dead holder's LEASE_MS is.
+
 # Inside a shard
 TAKE_BATCH_MAX = 50  # Chunks taken in one go: the intake waits for one such batch at the most.
 PUBLISH_BATCH_MAX = 1_000  # Emissions in one publication: some ms of Redis.

@@ -16,6 +16,7 @@ from common.journal import (
     Committed,
     Conflict,
     Fact,
+    Retired,
     Row,
     Snapshot,
     Taken,
@@ -56,6 +57,12 @@ class Bus(Protocol):
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:
         """Give each at least RESUME_MS from now: Redis was away, and nobody could come back."""
 
+    async def unwatched_ms(self, chunks: Iterable[ChunkId]) -> Mapping[ChunkId, int]:
+        """For how long no gateway has said that it watches each.
+
+        One that Redis knows nothing of (it may have lost it) counts from now on.
+        """
+
     async def beat(self, slot: Slot, beat: SlotBeat) -> None: ...
 
     async def ping(self) -> None: ...
@@ -72,6 +79,9 @@ class Leases(Protocol):
 
     async def release(self, slot: Slot, holder: str) -> None: ...
 
+    async def claim(self, chunks: Sequence[ChunkId], holder: str) -> bool:
+        """True when ``holder`` alone is to create ``chunks`` for CREATION_MS; else none is its."""
+
 
 class Journal(Protocol):
     """PostgreSQL, for a shard: the truth, and the referee."""
@@ -82,6 +92,9 @@ class Journal(Protocol):
 
     async def chunks(self) -> Sequence[ChunkId]:
         """Every chunk that has an agent in it or a journal not yet covered by a snapshot."""
+
+    async def leftovers(self) -> Sequence[ChunkId]:
+        """Every chunk that was saved with nobody in it, and not collected since."""
 
     async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
         """Make them ours: create those that do not exist, raise every epoch, in one transaction."""
@@ -108,6 +121,13 @@ class Journal(Protocol):
         """Store, and prune the journal up to each tick; return the chunks that are no longer ours.
 
         ``empty`` are those of them with no agent inside.
+        """
+
+    async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
+        """Forget snapshots and journals; generations rise by one, and begin at the ticks given.
+
+        Return the chunks that were left as they are: no longer ours, or an input was journaled for
+        later than their last tick. Safe to repeat.
         """
 
     async def transfer(self, transfer: TransferId) -> TransferState | None: ...

@@ -21,6 +21,7 @@ from common.journal import (
     Fact,
     PlacedFact,
     ResultFact,
+    Retired,
     Row,
     Snapshot,
     Taken,
@@ -50,6 +51,11 @@ class MemoryJournal:
     async def chunks(self) -> Sequence[ChunkId]:
         await self._postgres.reached("listing chunks")
         return sorted(id for id, chunk in self._postgres.chunks.items() if chunk.is_occupied)
+
+    async def leftovers(self) -> Sequence[ChunkId]:
+        await self._postgres.reached("listing empty chunks")
+        kept = self._postgres.chunks.items()
+        return sorted(id for id, chunk in kept if chunk.snapshot is not None and chunk.empty)
 
     async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
         await self._postgres.reached("taking chunks")
@@ -95,6 +101,15 @@ class MemoryJournal:
                 self._save(snapshot, snapshot.chunk in empty)
         return fenced
 
+    async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
+        await self._postgres.reached("collecting chunks")
+        fenced = self._fenced((one.chunk, one.epoch) for one in retired)
+        later = {one.chunk for one in retired if self._has_input_after(one)}
+        for one in retired:
+            if one.chunk not in fenced | later:
+                self._collect(one)
+        return fenced | later
+
     async def transfer(self, transfer: TransferId) -> TransferState | None:
         await self._postgres.reached("reading a transfer")
         kept = self._postgres.transfers.get(transfer)
@@ -138,6 +153,17 @@ class MemoryJournal:
         return frozenset(
             chunk for chunk, epoch in mine if chunk not in kept or kept[chunk].epoch != epoch
         )
+
+    def _has_input_after(self, retired: Retired) -> bool:
+        kept = self._postgres.chunks.get(retired.chunk)
+        return kept is not None and any(tick > retired.tick for tick, _ in kept.journal)
+
+    def _collect(self, retired: Retired) -> None:
+        chunk = self._postgres.chunks[retired.chunk]
+        if chunk.began < retired.tick:
+            chunk.generation += 1
+            chunk.began = retired.tick
+        chunk.snapshot, chunk.empty, chunk.journal = None, True, {}
 
     def _commit(self, rows: Sequence[Row]) -> Committed | Conflict:
         fenced = self._fenced((row.chunk, row.epoch) for row in rows)

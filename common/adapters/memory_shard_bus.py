@@ -111,6 +111,11 @@ class MemoryShardBus:
             known_ms = self._redis.presence.get(session, until_ms)
             self._redis.presence[session] = max(known_ms, until_ms)
 
+    async def unwatched_ms(self, chunks: Iterable[ChunkId]) -> Mapping[ChunkId, int]:
+        await self._redis.turn("unwatched_ms")
+        now_ms, watched = self._redis.now_ms(), self._redis.watched
+        return {chunk: int(now_ms - watched.setdefault(chunk, now_ms)) for chunk in chunks}
+
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._redis.turn("beat")
         self._redis.slot_beats[slot] = (self._redis.now_ms(), beat)

@@ -21,6 +21,7 @@ _PUBLISH = read_script("publish")
 _FENCE = read_script("fence")
 _ABSENT = read_script("absent")
 _REPRIEVE = read_script("reprieve")
+_UNWATCHED = read_script("unwatched")
 _BEAT = read_script("beat")
 
 
@@ -87,6 +88,11 @@ class RedisShardBus:
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:
         words: list[Word] = [self._durations.resume_ms, *sessions]
         await self._redis.call(_REPRIEVE, [topics.PRESENCE], words)
+
+    async def unwatched_ms(self, chunks: Iterable[ChunkId]) -> Mapping[ChunkId, int]:
+        asked = list(chunks)
+        reply = await self._redis.call(_UNWATCHED, [topics.WATCHED], asked)
+        return dict(zip(asked, cast("list[int]", reply), strict=True))
 
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._redis.call(_BEAT, [topics.SLOTS], [slot, wire.encode(beat)])
