@@ -6,7 +6,7 @@ have something in them but are not loaded: nobody may act as if they were empty.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import attrs
 import structlog
@@ -27,6 +27,8 @@ class Chunks:
     pending: dict[ChunkId, None] = attrs.field(factory=dict, init=False)
     """In order, so that the first is loaded first."""
     _lives: dict[ChunkId, Live] = attrs.field(factory=dict, init=False)
+    _retired: dict[ChunkId, trio.Event] = attrs.field(factory=dict, init=False)
+    """Those that we parted with and that PostgreSQL still knows; set once it has forgotten."""
     _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __iter__(self) -> Iterator[Live]:
@@ -43,6 +45,7 @@ class Chunks:
         live = self._lives.get(id)
         if live is not None:
             live.catch_up()
+            live.touched_at = trio.current_time()
         return live
 
     def add(self, live: Live) -> None:
@@ -55,6 +58,7 @@ class Chunks:
         """Start the chunk's task, if it has something to do and does not run."""
         if live.is_resting and not live.is_lost and not live.may_rest:
             live.is_resting = False
+            live.touched_at = trio.current_time()
             self._nursery.start_soon(self._tick, live)
 
     def want(self, *ids: ChunkId) -> None:
@@ -76,3 +80,22 @@ class Chunks:
             live.is_lost = True
             live.scope.cancel()
             self.want(id)
+
+    # The end of a chunk
+
+    def retire(self, live: Live) -> None:
+        """Part with a chunk in which nothing is; it is not taken anew before ``forget``."""
+        assert live.is_deserted, f"{live.id} is not deserted"
+        del self._lives[live.id]
+        live.is_lost = True
+        self._retired[live.id] = trio.Event()
+
+    def forget(self, id: ChunkId) -> None:
+        """PostgreSQL has dealt with a chunk that was retired."""
+        self._retired.pop(id).set()
+
+    async def wait_forgotten(self, ids: Iterable[ChunkId]) -> None:
+        """Wait until PostgreSQL has dealt with those of ``ids`` that are retired."""
+        for id in ids:
+            if (forgotten := self._retired.get(id)) is not None:
+                await forgotten.wait()

@@ -21,7 +21,13 @@ from common.envelopes import ShowAsked, Shown
 from common.errors import Trouble
 from common.frames import ChunkDelta, ChunkStatic
 from common.grid import ChunkId, GatewayId
-from common.limits import FEED_LINGER_SECONDS, REDIS_SECONDS_MAX, SHOW_SECONDS
+from common.limits import (
+    FEED_LINGER_SECONDS,
+    REDIS_SECONDS_MAX,
+    SHOW_SECONDS,
+    WATCH_LAPSED_SECONDS,
+    WATCH_SECONDS,
+)
 from common.replica import as_static
 from gateway.metrics import FEED_FILLS, FEEDS
 from gateway.ports import Bus
@@ -101,6 +107,7 @@ class Feeds:
         """Tend the feeds until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._say_watched)
             task_status.started()
             await trio.sleep_forever()
 
@@ -159,6 +166,21 @@ class Feeds:
             await _is_done(self._bus.unwatch(feed.chunk))
         del self._feeds[feed.chunk]
         FEEDS.dec()
+
+    async def _say_watched(self) -> None:
+        """Say again and again what is watched here: such chunks are not collected.
+
+        A feed too young to be in it was shown its chunk a moment ago, which counts as much.
+        """
+        said = trio.current_time()
+        while True:
+            chunks = tuple(self._feeds)
+            if not chunks or await _is_done(self._bus.watching(chunks)):
+                if trio.current_time() - said >= WATCH_LAPSED_SECONDS:
+                    for feed in tuple(self._feeds.values()):
+                        feed.take(follow.on_lapsed(feed.state))
+                said = trio.current_time()
+            await trio.sleep(WATCH_SECONDS)
 
     async def _serve(self, feed: _Feed) -> None:
         """Do, one thing at a time, what the feed needs, until nobody has listened for a while."""
