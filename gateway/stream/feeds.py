@@ -119,6 +119,8 @@ class Feeds:
             feed = self._feeds[chunk] = _Feed(chunk)
             self._nursery.start_soon(self._tend, feed)
             FEEDS.inc()
+        if not feed.listeners:
+            feed.wake()  # It let things lie while nobody listened.
         feed.listeners[listener] = None
         if (static := feed.show()) is not None:
             listener.hear(static)
