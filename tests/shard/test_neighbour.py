@@ -104,6 +104,7 @@ async def test_a_neighbour_that_is_just_being_created_is_entered_once_it_is(
     assert town.population() == {"ann": ["0:0"]}
     journal.gate.set()
     await _assert_she_arrives(town)
+    town.assert_streams_are_unbroken()
 
 
 async def test_a_neighbour_that_another_was_about_to_create_is_waited_for_and_no_longer(
@@ -136,7 +137,9 @@ async def test_a_neighbour_that_is_just_being_collected_is_entered_anew(
     journal.gate.set()
     await _assert_she_arrives(town)
     assert (await town.show(NEXT)).generation == 2
-    assert town.deltas[NEXT][-1].tick > COLLECT_SECONDS / TICK_SECONDS
+    came, went, arrived, *_ = town.deltas[NEXT]
+    assert came.tick == went.prev_tick
+    assert went.tick + COLLECT_SECONDS / TICK_SECONDS <= arrived.prev_tick < arrived.tick
 
 
 @pytest.mark.parametrize("moment", ["before it is asked", "after it was journaled"])
@@ -160,6 +163,7 @@ async def test_a_neighbour_that_is_just_handed_to_another_shard_is_entered_there
         _hand_over()
     await _set_out(town)
     await _assert_she_arrives(town)
+    town.assert_streams_are_unbroken()
     assert town.postgres.chunks[NEXT].holder == "spare"
 
 
@@ -228,4 +232,3 @@ async def test_a_neighbour_that_dies_just_then_lets_the_agent_stand_where_it_sto
     town.start("spare")
     await trio.sleep(5)
     assert town.population() == {"ann": ["0:0"]}
-    assert not any(journal for journal in [c.journal for c in town.postgres.chunks.values()] if 0)
