@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import attrs
 
 from common.envelopes import SessionLine, ToGateway, ToShard
-from common.grid import ChunkId, Epoch, GatewayId, Slot, Tick
+from common.grid import ChunkId, Epoch, GatewayId, SessionId, Slot, Tick
 
 # A gateway's
 
@@ -119,6 +119,14 @@ class Outgoing:
     """To the gateway that serves the session; those with a seq are kept first."""
     replies: Sequence[tuple[GatewayId, ToGateway]] = ()
     forwards: Sequence[tuple[Slot, ToShard]] = ()
+
+
+@attrs.frozen
+class RanOut:
+    """Sessions whose presence ran out up to ``now_ms``, by the clock of Redis; of any slot."""
+
+    now_ms: int
+    sessions: Sequence[SessionId] = ()
 
 
 @attrs.frozen

@@ -29,6 +29,8 @@ class Chunks:
     _lives: dict[ChunkId, Live] = attrs.field(factory=dict, init=False)
     _retired: dict[ChunkId, trio.Event] = attrs.field(factory=dict, init=False)
     """Those that we parted with and that PostgreSQL still knows; set once it has forgotten."""
+    _stirred: dict[ChunkId, Live] = attrs.field(factory=dict, init=False)
+    """Those that may have something that is not saved."""
     _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __iter__(self) -> Iterator[Live]:
@@ -52,6 +54,7 @@ class Chunks:
         assert live.id not in self._lives, f"{live.id} is here already"
         self._lives[live.id] = live
         self.pending.pop(live.id, None)
+        self._stirred[live.id] = live
         self.wake(live)
 
     def wake(self, live: Live) -> None:
@@ -59,7 +62,20 @@ class Chunks:
         if live.is_resting and not live.is_lost and not live.may_rest:
             live.is_resting = False
             live.touched_at = trio.current_time()
+            self._stirred[live.id] = live
             self._nursery.start_soon(self._tick, live)
+
+    def unsaved(self) -> Iterable[Live]:
+        """Return those that changed since they were saved; costs what stirred, not what there is.
+
+        What rests and is saved stirs when it is woken.
+        """
+        self._stirred = {
+            live.id: live
+            for live in self._stirred.values()
+            if not live.is_lost and (live.has_changed or not live.is_resting)
+        }
+        return [live for live in self._stirred.values() if live.has_changed]
 
     def want(self, *ids: ChunkId) -> None:
         """Have ``ids`` loaded, unless they are here."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from common.bus import Outgoing, Received, SlotBeat
+from common.bus import Outgoing, RanOut, Received, SlotBeat
 from common.grid import AgentId, ChunkId, Epoch, SessionId, Slot, Tick, TransferId
 from common.journal import (
     Committed,
@@ -52,6 +52,12 @@ class Bus(Protocol):
         """Those whose presence ran out.
 
         One that Redis knows nothing of (it may have lost it) is given RESUME_MS first.
+        """
+
+    async def ran_out(self, since_ms: int | None) -> RanOut:
+        """Those whose presence ran out since then, however many there are; None: only the time.
+
+        Quick, but not the last word: one that Redis has lost is not among them.
         """
 
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 
 from common.adapters.memory_redis import DeltaStream, Fence, MemoryRedis
-from common.bus import Delta, Outgoing, PublishedDelta, Received, SlotBeat
+from common.bus import Delta, Outgoing, PublishedDelta, RanOut, Received, SlotBeat
 from common.envelopes import SessionLine
 from common.grid import ChunkId, Epoch, SessionId, Slot, Tick
 from common.limits import DELTAS_KEPT_TICKS, SESSION_LINES_MAX
@@ -103,6 +103,14 @@ class MemoryShardBus:
         now_ms, presence = self._redis.now_ms(), self._redis.presence
         until_ms = now_ms + self._redis.durations.resume_ms
         return [each for each in sessions if presence.setdefault(each, until_ms) <= now_ms]
+
+    async def ran_out(self, since_ms: int | None) -> RanOut:
+        await self._redis.turn("ran_out")
+        now_ms = int(self._redis.now_ms())
+        if since_ms is None:
+            return RanOut(now_ms)
+        presence = self._redis.presence.items()
+        return RanOut(now_ms, [one for one, until in presence if since_ms <= until <= now_ms])
 
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:
         await self._redis.turn("reprieve")
