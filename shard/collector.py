@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from common.errors import Trouble
-from common.grid import ChunkId
+from common.grid import ChunkId, Tick
 from common.journal import Retired
 from common.limits import (
     COLLECT_BATCH_MAX,
@@ -42,21 +42,25 @@ class Collector:
     _outbox: Outbox
     _forget: Callable[[ChunkId], None]
     """Called when what was known of a chunk's generation is about to become wrong."""
+    _ends: dict[ChunkId, Tick] = attrs.field(factory=dict, init=False)
+    """Generations that are over, and Redis has not heard of it."""
 
     async def run(self) -> None:
         """Collect, until cancelled."""
         while True:
             await trio.sleep(COLLECT_LOOK_SECONDS)
-            asked = [live for live in self._chunks if self._is_to_be_asked_about(live)]
             try:
+                await self._conclude()
+                asked = [live for live in self._chunks if self._is_to_be_asked_about(live)]
                 for start in range(0, len(asked), COLLECT_BATCH_MAX):
                     await self._look_at(asked[start : start + COLLECT_BATCH_MAX])
             except Trouble as trouble:
-                _log.warning("cannot ask who watches", chunks=len(asked), trouble=str(trouble))
+                _log.warning("cannot ask who watches", trouble=str(trouble))
 
     def collected(self, retired: Retired) -> None:
         """PostgreSQL has forgotten it."""
         self._chunks.forget(retired.chunk)
+        self._ends[retired.chunk] = retired.tick
         metrics.CHUNKS_COLLECTED.inc()
 
     def left_alone(self, retired: Retired) -> None:
@@ -64,6 +68,15 @@ class Collector:
         _log.warning("chunk could not be collected", chunk=retired.chunk, epoch=retired.epoch)
         self._chunks.forget(retired.chunk)
         self._chunks.want(retired.chunk)
+
+    async def _conclude(self) -> None:
+        """A courtesy, so it may be lost: whoever missed it would be shown a chunk once too often.
+
+        Only now: until PostgreSQL had forgotten them, they could still go on.
+        """
+        ends, self._ends = self._ends, {}
+        if ends:
+            await bounded(REDIS_SECONDS_MAX, lambda: self._bus.conclude(ends))
 
     async def _look_at(self, lives: Sequence[Live]) -> None:
         chunks = [live.id for live in lives]

@@ -48,6 +48,12 @@ class Bus(Protocol):
     async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:
         """Shut out older epochs; return the last published tick of each chunk that has one."""
 
+    async def conclude(self, ends: Mapping[ChunkId, Tick]) -> None:
+        """Count each tick as published, though nothing was: a generation ended there.
+
+        Who fills a gap from the stream then learns that it is not the same chunk any more.
+        """
+
     async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
         """Those whose presence ran out.
 

@@ -98,6 +98,12 @@ class MemoryShardBus:
             fence.epoch = max(fence.epoch, epoch)
         return {chunk: fences[chunk].tick for chunk in chunks if fences[chunk].tick > 0}
 
+    async def conclude(self, ends: Mapping[ChunkId, Tick]) -> None:
+        await self._redis.turn("conclude")
+        for chunk, tick in ends.items():
+            fence = self._redis.fences.setdefault(chunk, Fence(Epoch(0), Tick(0)))
+            fence.tick = max(fence.tick, tick)
+
     async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
         await self._redis.turn("absent")
         now_ms, presence = self._redis.now_ms(), self._redis.presence

@@ -19,6 +19,7 @@ from common.limits import DELTAS_KEPT_TICKS, SESSION_LINES_MAX
 
 _PUBLISH = read_script("publish")
 _FENCE = read_script("fence")
+_CONCLUDE = read_script("conclude")
 _ABSENT = read_script("absent")
 _RAN_OUT = read_script("ran_out")
 _REPRIEVE = read_script("reprieve")
@@ -80,6 +81,10 @@ class RedisShardBus:
         last = cast("list[bytes]", await self._redis.call(_FENCE, keys, words))
         ticks = dict(zip(chunks, map(int, last), strict=True))
         return {chunk: Tick(tick) for chunk, tick in ticks.items() if tick > 0}
+
+    async def conclude(self, ends: Mapping[ChunkId, Tick]) -> None:
+        keys = [topics.fence(chunk) for chunk in ends]
+        await self._redis.call(_CONCLUDE, keys, [self._durations.remembered_ms, *ends.values()])
 
     async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
         words: list[Word] = [self._durations.resume_ms, *sessions]

@@ -91,6 +91,23 @@ async def test_ticks_of_a_chunk_never_go_back_over_generations(
         assert birth.prev_tick > end.tick, "who knew the old generation must see a gap"
 
 
+async def test_no_gateway_takes_the_next_generation_for_the_one_it_knew(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1")
+    await _desert(town)
+    known = town.deltas[HERE][-1].tick
+    assert await town.gateway.deltas_after(HERE, known) == []
+    await trio.sleep(COLLECTED_SECONDS)
+    between = await town.show("0:0")
+    assert await town.gateway.deltas_after(HERE, known) is None
+    assert await town.gateway.deltas_after(HERE, between.tick) == []
+    await town.join("bob")
+    after = await town.gateway.deltas_after(HERE, between.tick)
+    assert [delta.prev_tick for delta in after or ()] == [between.tick]
+    assert await town.gateway.deltas_after(HERE, known) is None
+
+
 async def test_who_comes_back_to_a_new_generation_stands_near_to_where_it_stood(
     autojump_clock: MockClock, town: Town
 ) -> None:
