@@ -119,6 +119,20 @@ async def test_a_neighbour_that_another_was_about_to_create_is_waited_for_and_no
     await _assert_she_arrives(town)
 
 
+async def test_a_neighbour_that_another_claims_again_and_again_is_created_all_the_same(
+    autojump_clock: MockClock, town: Town, nursery: trio.Nursery
+) -> None:
+    async def claim() -> None:
+        while True:
+            await MemoryLeases(town.redis).claim([NEXT], "rival")
+            await trio.sleep(CREATION_MS / 4_000)
+
+    nursery.start_soon(claim)
+    await _start(town, MemoryJournal(town.postgres))
+    await _set_out(town)
+    await _assert_she_arrives(town)
+
+
 async def test_a_neighbour_that_is_just_being_collected_is_entered_anew(
     autojump_clock: MockClock, town: Town
 ) -> None:
