@@ -13,7 +13,7 @@ import attrs
 from common.commands import Command
 from common.frames import Position
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Tick, TransferId
-from common.refusals import AckCode, FailReason
+from common.refusals import AckCode, FailReason, WithdrawReason
 
 # To the shard that holds a chunk's slot, through ``commands:{slot}``. ``chunk`` is where the
 # sender believes the agent to be; a shard that knows better forwards it, ``hops`` times at most.
@@ -38,13 +38,17 @@ class CommandOffered:
 
 @attrs.frozen
 class CancelOffered:
-    """Cancel the command ``id`` if it is in flight. Repeated: it no longer is."""
+    """Cancel the command ``id`` if it is in flight. Repeated: it no longer is.
+
+    ``reason`` is what its result says: the client asked for it, or ``session`` is over.
+    """
 
     session: SessionId
     agent: AgentId
     id: CommandId
     chunk: ChunkId
     hops: int = 0
+    reason: WithdrawReason = "cancelled"
     type: Literal["cancel_offered"] = attrs.field(default="cancel_offered", kw_only=True)
 
 

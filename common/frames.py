@@ -78,8 +78,8 @@ class Position:
 
 @attrs.frozen
 class SessionLimits:
-    commands_per_s: float
-    chat_per_min: float
+    commands_per_s: int
+    chat_per_min: int
     challenge_ttl_ms: int
 
 

@@ -36,7 +36,10 @@ KEY_SECONDS_MAX = 10 * 366 * 86_400  # Ten years: beyond that "no expiry" is the
 NONCE_BYTES = 16  # The protocol's.
 CHALLENGE_MS = 2_000  # The protocol's ``challenge_ttl_ms``.
 PIPELINED_CHALLENGE_MS = 30_000  # The protocol's.
-CHALLENGES_PER_SESSION_MAX = 8  # Open at once; the oldest is forgotten (``challenge_unknown``).
+CHALLENGES_ASKED_MAX = (
+    64  # Open at once: a burst of 20, 10 a second for their 2 s, and some expired.
+)
+CHALLENGES_OFFERED_MAX = 512  # One with each ack, good for 30 s: 10 a second, and refusals.
 STRIKE_WINDOW_MS = 60_000  # The protocol's.
 INVALID_ANSWERS_MAX = 3  # The protocol's.
 EXPIRED_ANSWERS_MAX = 5  # The protocol's.
@@ -47,6 +50,7 @@ COMMAND_MS_MAX = 6_000  # A command not journaled by then is never journaled: a 
 COMMAND_GRACE_MS = (
     2_000  # How much later the gateway says ``unavailable``: clocks may differ by less.
 )
+SETTLE_MS_MAX = 4_000  # Then nobody knows what became of it: one question that hangs is enough.
 REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
 OFFER_BATCH_SECONDS = 0.002  # Many connections, one call: a client can't notice 2 ms.
 OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.
@@ -65,7 +69,12 @@ AGENT_QUEUE_MAX = 256  # Frames waiting for one agent; beyond: closed with 4008.
 SPECTATOR_QUEUE_MAX = 256  # The protocol's; beyond: resync.
 SPECTATOR_OVERFLOWS_MAX = 3  # The protocol's: within OVERFLOW_WINDOW_SECONDS.
 OVERFLOW_WINDOW_SECONDS = 60.0
-SEND_SECONDS_MAX = 20.0  # One write may be stuck this long before the watchdog ends the connection.
+SPECTATOR_TAKE_MAX = 25  # Off the queue at once, a full view's tick: it can't be dropped any more.
+SEND_SECONDS_MAX = 20.0  # A client that takes nothing of a write for so long has gone.
+SEND_BYTES_MAX = 4 * 1024  # Of a write, watched at once: at 200 bytes a second it is still alive.
+# A spectator may take nothing for longer: its queue takes 51 s to fill at a chunk's five events a
+# second. A stop beyond DELTAS_KEPT_MS could not even be made up for by coming back.
+STILL_SECONDS_MAX = 120.0
 HEARTBEAT_SECONDS = 10.0  # Under the protocol's 15 s.
 PING_SECONDS = 20.0  # WebSocket pings: finds the peers that vanished.
 FEED_PENDING_MAX = 600  # Deltas held while a chunk's static is on its way: 120 s of them.
@@ -85,9 +94,11 @@ HEAD_SECONDS_MAX = 10.0  # For the head of a request, and for being idle between
 LINGER_SECONDS = 2.0  # After our last byte: time for the client to read it before the socket goes.
 ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client is gone.
 VANISHED_SECONDS_MAX = 30.0  # Nothing acknowledged for so long: more than SEND_SECONDS_MAX.
+STILL_VANISHED_SECONDS_MAX = 130.0  # The same of a spectator: more than STILL_SECONDS_MAX.
 BACKLOG = 1024  # Connections not yet accepted: a crowd that comes back after a restart.
 GRACE_SECONDS = 3.0  # For what is under way when a gateway stops: within SHUTDOWN_SECONDS_MAX.
 GOODBYE_SECONDS_MAX = 0.5  # For our last words to a client that may not be reading.
+FAREWELL_SECONDS_MAX = 30.0  # For a spectator that is too slow, to read why it is sent away.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
 
 # Sessions and presence
@@ -105,6 +116,7 @@ LINES_HELD_MAX = 256  # Lines that wait for an earlier one; beyond: closed with 
 LINES_WAIT_SECONDS = 0.25  # Until a missing line is looked for again: results are recorded lazily.
 LINES_LOOK_SECONDS = 20.0  # Without news of a command that runs; then Redis is asked.
 CLOSE_SECONDS_MAX = 0.8  # For the client's half of the closing handshake: a stop takes a second.
+PARTING_SECONDS_MAX = 1.5  # For results that a session's end is to bring; the protocol has 2 s.
 ADMISSION_SECONDS_MAX = 12.0  # From the request to the upgrade: the attach, and what is around it.
 SWEEP_SECONDS = 1.0  # Stuck writes, ended sessions and lost agents are looked for this often.
 OFFER_QUEUE_MAX = 10_000  # Offers waiting for their batch: twice what a full gateway says a second.

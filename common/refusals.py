@@ -20,6 +20,9 @@ FailReason = Literal[
 ]
 """Why an accepted command did not complete."""
 
+WithdrawReason = Literal["cancelled", "session_ended"]
+"""Why an accepted command was ended from outside, before it could."""
+
 LeftReason = Literal["moved", "session_ended"]
 
 ProblemCode = Literal[

@@ -6,6 +6,7 @@ None out. Everything that crosses a border of a process goes through here.
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import Annotated, Any, Literal, TypeVar, cast, get_origin
@@ -36,6 +37,17 @@ class Malformed(ValueError):
         self.faults = faults
 
 
+class NotText(Malformed):
+    """It is JSON, but some string in it is no text: an escape there names half of a character.
+
+    ``value`` is what it says, with U+FFFD in such places.
+    """
+
+    def __init__(self, value: object) -> None:
+        super().__init__((Fault("$", "a string has a lone surrogate"),))
+        self.value = value
+
+
 def encode(value: object) -> bytes:
     """Return ``value``, an instance of one of our classes, as compact JSON in UTF-8."""
     return _converter.dumps(value)
@@ -47,11 +59,34 @@ def decode(data: bytes | str, kind: TypeForm[T]) -> T:
 
 
 def parse(data: bytes | str) -> object:
-    """Return ``data`` as plain dicts, lists and scalars, or Malformed."""
+    """Return ``data`` as plain dicts, lists and scalars, or Malformed, which may be NotText.
+
+    No string that is returned has a lone surrogate: nobody could encode it.
+    """
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        text = data.encode() if isinstance(data, str) else data
+        mended = _without_lone_surrogates(text)
+        if mended != text:
+            raise NotText(parse(mended)) from None
         raise Malformed((Fault("$", str(error)),)) from None
+
+
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # A pair: one character.
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",
+    re.DOTALL,
+)
+
+
+def _without_lone_surrogates(text: bytes) -> bytes:
+    """Return ``text`` with U+FFFD for what the grammar allows and msgspec refuses.
+
+    (RFC 8259, section 8.2.) Backslashes are in strings only, or it is no JSON before and after.
+    """
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], text)
 
 
 def structure(value: object, kind: TypeForm[T]) -> T:

@@ -1,9 +1,10 @@
 """One client's TCP connection, as Hypercorn serves it, with the deadlines that Hypercorn lacks.
 
 It knows no protocol of ours. What it adds, and why, is in ``ops/decisions/connections.md``: a
-write that is stuck ends the connection, a closed connection ends its endpoints, the client has
-time to read our last words, and what breaks inside for one client breaks for that one only.
-Endpoints reach it through ``scope["state"]``: ``aborter_of``, ``harden``, ``websocket_of``.
+write of which nothing is taken ends the connection, a closed connection ends its endpoints, the
+client has time to read our last words, and what breaks inside for one client breaks for that one
+only. Endpoints reach it through ``scope["state"]``: ``aborter_of``, ``be_patient``, ``harden``,
+``websocket_of``.
 """
 
 from __future__ import annotations
@@ -21,19 +22,22 @@ from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WebsocketBuffer, WSStream
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGISendCallable, HTTPScope, WebsocketScope
-from wsproto.events import Message
 
 from common.limits import (
     ABANDONED_SECONDS_MAX,
-    FRAME_BYTES_MAX,
+    FAREWELL_SECONDS_MAX,
     GOODBYE_SECONDS_MAX,
     LINGER_SECONDS,
+    SEND_BYTES_MAX,
     SEND_SECONDS_MAX,
+    STILL_SECONDS_MAX,
+    STILL_VANISHED_SECONDS_MAX,
 )
+from gateway.frames import BoundedBuffer, StrictHandshake
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +62,8 @@ class Connection(TCPServer):
         self._life = trio.CancelScope()
         self._closing = False
         self._hanging_up = False
+        self._patience = SEND_SECONDS_MAX
+        self._linger = LINGER_SECONDS
 
     async def run(self) -> None:
         self._living.add(self)
@@ -81,6 +87,13 @@ class Connection(TCPServer):
         sock.close()
         self._end_within(ABANDONED_SECONDS_MAX)
 
+    def be_patient(self) -> None:
+        """Let the client stand still, and read our last words, for longer; from now on."""
+        self._patience = STILL_SECONDS_MAX
+        self._linger = FAREWELL_SECONDS_MAX
+        with suppress(OSError):  # It is closed already.
+            end_vanished(self._socket(), STILL_VANISHED_SECONDS_MAX)
+
     def hang_up(self) -> None:
         """End the connection once what the client sent last is dealt with."""
         self._hanging_up = True
@@ -101,17 +114,22 @@ class Connection(TCPServer):
                 await super().protocol_send(event)
 
     async def _write(self, data: bytes) -> bool:
-        """Whether ``data`` was written: all of it, since half a frame would be worse than none."""
+        """Whether ``data`` was written: all of it, since half a frame would be worse than none.
+
+        It may take any time, as long as the client takes some of it now and then.
+        """
         async with self.send_lock:
-            deadline = trio.current_time() + SEND_SECONDS_MAX
-            with trio.CancelScope(shield=True, deadline=deadline):
-                try:
-                    await self.stream.send_all(data)
-                except _GONE:
+            for start in range(0, len(data), SEND_BYTES_MAX):
+                deadline = trio.current_time() + self._patience
+                with trio.CancelScope(shield=True, deadline=deadline) as piece:
+                    try:
+                        await self.stream.send_all(data[start : start + SEND_BYTES_MAX])
+                    except _GONE:
+                        return False
+                if piece.cancelled_caught:
+                    self.abort()
                     return False
-                return True
-        self.abort()
-        return False
+        return True
 
     async def _read_data(self) -> None:
         await self._read()
@@ -153,7 +171,7 @@ class Connection(TCPServer):
         if self._closing:
             return
         self._closing = True
-        self._end_within(LINGER_SECONDS)
+        self._end_within(self._linger)
         if isinstance(self.stream, trio.SSLStream):
             await self._close()  # TLS has no half.
             return
@@ -176,15 +194,26 @@ def aborter_of(scope: HTTPScope | WebsocketScope) -> Callable[[], None]:
     return connection.abort if isinstance(connection, Connection) else _nothing
 
 
+def be_patient(scope: HTTPScope | WebsocketScope) -> None:
+    """Let the client of ``scope`` take nothing for STILL_SECONDS_MAX before it counts as gone."""
+    connection = scope.get("state", {}).get(_CONNECTION)
+    if isinstance(connection, Connection):
+        connection.be_patient()
+
+
+def end_vanished(sock: trio.socket.SocketType, seconds: float) -> None:
+    """Let the kernel end ``sock`` when its peer acknowledges nothing, or has no room, so long."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
 def harden(scope: WebsocketScope, send: ASGISendCallable) -> None:
     """Close what Hypercorn has no settings for, before the WebSocket of ``scope`` is accepted."""
     stream = getattr(send, "__self__", None)
     connection = scope.get("state", {}).get(_CONNECTION)
     if isinstance(stream, WSStream) and isinstance(connection, Connection):
-        # Some KB deflated are some MB inflated, before any bound is looked at; and deflating for
-        # each listener apart costs more CPU and memory than all else that we do for it.
-        stream.handshake.extensions = None
-        stream.buffer = _Buffer(connection.hang_up)
+        stream.handshake = StrictHandshake(scope["headers"], scope["http_version"])
+        stream.buffer = BoundedBuffer(connection.hang_up)
 
 
 def websocket_of(scope: WebsocketScope) -> WSStream | None:
@@ -194,27 +223,6 @@ def websocket_of(scope: WebsocketScope) -> WSStream | None:
         return None
     stream = getattr(connection.protocol.protocol, "stream", None)
     return stream if isinstance(stream, WSStream) else None
-
-
-class _Buffer(WebsocketBuffer):
-    """Counts bytes, not characters, and ends the connection of a client that sends too many."""
-
-    def __init__(self, hang_up: Callable[[], None]) -> None:
-        super().__init__(FRAME_BYTES_MAX)
-        self._hang_up = hang_up
-        self._bytes = 0
-
-    def extend(self, event: Message[Any]) -> None:
-        data = event.data
-        self._bytes += len(data.encode() if isinstance(data, str) else data)
-        if self._bytes > FRAME_BYTES_MAX:
-            self._hang_up()
-            raise FrameTooLargeError
-        super().extend(event)
-
-    def clear(self) -> None:
-        super().clear()
-        self._bytes = 0
 
 
 def _leaves(failed: BaseException) -> list[BaseException]:

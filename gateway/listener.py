@@ -26,7 +26,7 @@ from common.limits import (
     SEND_BUFFER_BYTES,
     VANISHED_SECONDS_MAX,
 )
-from gateway.connection import Connection
+from gateway.connection import Connection, end_vanished
 
 _Listener = trio.SSLListener[trio.SocketStream] | trio.SocketListener
 
@@ -100,10 +100,8 @@ def _prepare(sock: trio.socket.SocketType) -> None:
     """Set what accepted sockets inherit."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        # A peer that vanished acknowledges nothing: heartbeats and pings then end here.
-        milliseconds = int(VANISHED_SECONDS_MAX * 1000)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    # A peer that vanished acknowledges nothing: heartbeats and pings then end here.
+    end_vanished(sock, VANISHED_SECONDS_MAX)
 
 
 def _port(listener: _Listener) -> int:

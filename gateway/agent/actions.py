@@ -59,7 +59,10 @@ class OfferCancel:
 
 @attrs.frozen
 class Settle:
-    """The command can't be accepted any more: ask PostgreSQL if it was, then ``settled``."""
+    """The command can't be accepted any more: ask PostgreSQL if it was, then ``settled``.
+
+    When PostgreSQL can't be asked, ``unsettled``.
+    """
 
     id: CommandId
 

@@ -39,6 +39,7 @@ from gateway.switchboard import SessionMessage
 
 UNAUTHORIZED = Problem("unauthorized", "Send the token of a live session: Bearer <session_token>.")
 _REFUSED = Problem("resume_refused", "This can't be resumed; open a new session.")
+SUPERSEDED = Problem("resume_refused", "Another connection took the session over meanwhile.")
 _NO_ROOM = Problem("unavailable", "No shard could place the agent now; try again.", RETRY_AFTER_MS)
 
 
@@ -87,7 +88,9 @@ async def _renew(resume: Resume | None, session: Session, outside: Outside) -> T
         return UNAUTHORIZED
     fresh = new_token(Kind.RESUME)
     offered = outside.accounts.offer_resume(session.session, used, fresh.hash)
-    return fresh if await ask_postgres(offered) else _REFUSED
+    if await ask_postgres(offered):
+        return fresh
+    return UNAUTHORIZED if used is None else _REFUSED  # It ended just now, or the token is spent.
 
 
 async def _may_resume(resume: Resume, session: Session, outside: Outside) -> bool:
@@ -130,12 +133,13 @@ async def enter(
     latest = await ask_postgres(outside.accounts.session(session.session))
     if account is None or latest is None or not latest.is_live(outside.clock.now()):
         return UNAUTHORIZED
+    kept = list(await ask_redis(outside.bus.lines_after(session.session, 0)))
     attached = await _attach(session, account, binding, channel, outside)
     if isinstance(attached, Problem):
         return attached
-    kept = await ask_redis(outside.bus.lines_after(session.session, 0))
-    if began_anew(attached, kept[-1].seq or 0 if kept else 0):
+    if began_anew(attached, _last_seq(kept)):
         return UNAUTHORIZED if resume is None else _REFUSED
+    kept += await ask_redis(outside.bus.lines_after(session.session, _last_seq(kept)))
     docket, lines = await _read_lines(resume, session.session, attached, kept, outside)
     cooldown_ms = await ask_redis(outside.bus.cooldown_ms(session.agent))
     return Admitted(session, account, attached, docket, lines, visitor.fresh, cooldown_ms, resume)
@@ -144,9 +148,14 @@ async def enter(
 def began_anew(attached: Attached, known_seq: int) -> bool:
     """Whether the agent had left the world, so that its session's numbers would begin again.
 
-    One line may be known that the tick of ``attached`` did not yet count: an ack goes out first.
+    ``known_seq`` must have been known before ``attached`` was asked for: a shard answers with a
+    seq that counts every line it has sent before.
     """
-    return attached.seq == 0 and known_seq > 1
+    return attached.seq == 0 < known_seq
+
+
+def _last_seq(lines: Sequence[SessionLine]) -> int:
+    return lines[-1].seq or 0 if lines else 0
 
 
 def attach_of(session: Session, account: Account, outside: Outside) -> Attach:
@@ -185,7 +194,7 @@ async def _answer(
             case SessionEnded():
                 return UNAUTHORIZED
             case Replaced() if message.connection == binding.connection:
-                return _REFUSED
+                return SUPERSEDED
             case _:
                 pass
     raise Unavailable("too much was heard for this session at once; try again")
@@ -201,7 +210,7 @@ async def _read_lines(
     """Return the docket as the client knows it, and the lines that it is to be told."""
     lines: Sequence[SessionLine] = ()
     if resume is None:
-        after = max(attached.seq, kept[-1].seq or 0 if kept else 0)
+        after = max(attached.seq, _last_seq(kept))
     else:
         assert resume.last_seq is not None, "what is no number was refused"
         after = resume.last_seq

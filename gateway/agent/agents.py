@@ -18,6 +18,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketSco
 
 from common.bus import Binding
 from common.errors import Trouble
+from common.frames import Goodbye
 from common.grid import SessionId
 from common.limits import (
     ADMISSION_SECONDS_MAX,
@@ -27,7 +28,16 @@ from common.limits import (
     SWEEP_SECONDS,
 )
 from common.refusals import CloseCode
-from gateway.agent.admission import Admitted, Visitor, bind, enter, identify, released
+from common.wire import encode
+from gateway.agent.admission import (
+    SUPERSEDED,
+    Admitted,
+    Visitor,
+    bind,
+    enter,
+    identify,
+    released,
+)
 from gateway.agent.conversation import Conversation
 from gateway.agent.knock import Knock, knock_of
 from gateway.agent.outside import Outside, ask_redis
@@ -75,10 +85,14 @@ class Agents:
         while True:
             await trio.sleep(PRESENCE_BEAT_SECONDS)
             try:
-                await ask_redis(self._outside.bus.refresh(set(self._conversations.values())))
+                await ask_redis(self._outside.bus.refresh(self._present()))
             except Trouble as trouble:
                 # Presence outlives many beats; a Redis away for longer grants a reprieve itself.
                 _log.warning("presence was not refreshed", error=str(trouble))
+
+    def _present(self) -> set[SessionId]:
+        sessions = self._conversations.items()
+        return {session for conversation, session in sessions if not conversation.is_parting}
 
     async def _sweep(self) -> None:
         while True:
@@ -134,6 +148,9 @@ class Agents:
             async with released(session, binding, outside):
                 entering = enter(knock.resume, visitor, binding, channel, outside)
                 admitted = await _unless_gone(entering, receive, until)
+                if admitted is SUPERSEDED:
+                    await _supersede(knock, send)
+                    return None
                 if not isinstance(admitted, Admitted):
                     return admitted
                 if outside.stop.is_set():
@@ -169,6 +186,16 @@ class Agents:
             AGENT_CLOSES.labels(code).inc()
             seconds = round(trio.current_time() - began, 1)
             _log.info("agent gone", session=session, code=code, seconds=seconds)
+
+
+async def _supersede(knock: Knock, send: ASGISendCallable) -> None:
+    """Two came at once: the loser is let in, and told what an older connection is told."""
+    reason = "another connection took the session over"
+    goodbye = Goodbye(int(CloseCode.REPLACED), reason, CloseCode.REPLACED.resume)
+    await send({"type": "websocket.accept", "subprotocol": knock.subprotocol, "headers": []})
+    await send({"type": "websocket.send", "bytes": None, "text": encode(goodbye).decode()})
+    await send({"type": "websocket.close", "code": int(CloseCode.REPLACED), "reason": reason})
+    AGENT_CLOSES.labels(str(int(CloseCode.REPLACED))).inc()
 
 
 async def _unless_gone(

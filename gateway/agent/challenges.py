@@ -17,7 +17,12 @@ from common.challenge import encode_base64url
 from common.commands import Command
 from common.frames import OfferedChallenge
 from common.grid import CommandId
-from common.limits import CHALLENGE_MS, CHALLENGES_PER_SESSION_MAX, PIPELINED_CHALLENGE_MS
+from common.limits import (
+    CHALLENGE_MS,
+    CHALLENGES_ASKED_MAX,
+    CHALLENGES_OFFERED_MAX,
+    PIPELINED_CHALLENGE_MS,
+)
 from common.times import timestamp
 
 
@@ -49,41 +54,52 @@ class OpenChallenge:
 
 @attrs.define
 class Challenges:
-    """At most CHALLENGES_PER_SESSION_MAX; beyond, the oldest is forgotten."""
+    """Those asked for and those offered, each with a bound; beyond it the oldest is forgotten.
 
-    _open: dict[str, OpenChallenge] = attrs.field(factory=dict)
+    They are apart, so that neither kind can crowd out the other.
+    """
+
+    _asked: dict[str, OpenChallenge] = attrs.field(factory=dict)
+    _offered: dict[str, OpenChallenge] = attrs.field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._asked) + len(self._offered)
 
     def ask(self, asked: Asked, nonce: bytes, now_ms: int) -> OpenChallenge:
         """Open one for ``asked``, in place of the one that its id may have had."""
         self.drop(asked.id)
-        return self._add(OpenChallenge(encode_base64url(nonce), now_ms + CHALLENGE_MS, asked))
+        challenge = OpenChallenge(encode_base64url(nonce), now_ms + CHALLENGE_MS, asked)
+        return _add(self._asked, challenge, CHALLENGES_ASKED_MAX)
 
     def offer(self, nonce: bytes, now_ms: int) -> OpenChallenge:
         """Open one for whatever command comes next."""
-        until_ms = now_ms + PIPELINED_CHALLENGE_MS
-        return self._add(OpenChallenge(encode_base64url(nonce), until_ms))
+        challenge = OpenChallenge(encode_base64url(nonce), now_ms + PIPELINED_CHALLENGE_MS)
+        return _add(self._offered, challenge, CHALLENGES_OFFERED_MAX)
 
     def of(self, id: CommandId) -> OpenChallenge | None:
         """The open one that was asked for ``id``."""
-        for challenge in self._open.values():
+        for challenge in self._asked.values():
             if challenge.asked is not None and challenge.asked.id == id:
                 return challenge
         return None
 
     def drop(self, id: CommandId) -> None:
         if challenge := self.of(id):
-            del self._open[challenge.nonce]
+            del self._asked[challenge.nonce]
 
     def spend(self, nonce: str, id: CommandId | None) -> OpenChallenge | None:
         """Take the one with ``nonce`` that was asked for ``id``, or for no command if None."""
-        challenge = self._open.get(nonce)
-        if challenge is None or (challenge.asked and challenge.asked.id) != id:
+        if id is None:
+            return self._offered.pop(nonce, None)
+        challenge = self._asked.get(nonce)
+        if challenge is None or challenge.asked is None or challenge.asked.id != id:
             return None
-        return self._open.pop(nonce)
+        return self._asked.pop(nonce)
 
-    def _add(self, challenge: OpenChallenge) -> OpenChallenge:
-        assert challenge.nonce not in self._open, "a nonce was drawn twice"
-        self._open[challenge.nonce] = challenge
-        if len(self._open) > CHALLENGES_PER_SESSION_MAX:
-            del self._open[next(iter(self._open))]
-        return challenge
+
+def _add(among: dict[str, OpenChallenge], challenge: OpenChallenge, most: int) -> OpenChallenge:
+    assert challenge.nonce not in among, "a nonce was drawn twice"
+    among[challenge.nonce] = challenge
+    if len(among) > most:
+        del among[next(iter(among))]
+    return challenge

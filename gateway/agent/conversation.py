@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import attrs
 import trio
@@ -37,13 +37,14 @@ from common.limits import (
     TICK_HZ,
 )
 from common.refusals import CloseCode
-from gateway.agent.actions import FindLines
+from gateway.agent.actions import Action, FindLines
 from gateway.agent.admission import Admitted, attach_of, began_anew
 from gateway.agent.errands import Errands
 from gateway.agent.exchange import Exchange
 from gateway.agent.follower import Follower
 from gateway.agent.outbox import Outbox
 from gateway.agent.outside import Outside, ask_postgres, ask_redis
+from gateway.agent.parting import part
 from gateway.agent.sitting import sitting_of
 from gateway.agent.websocket import Websocket
 from gateway.agent.whereabouts import Crossings
@@ -74,6 +75,8 @@ class Conversation:
     """Around the wait for what is said to the session; ends when there is something to do."""
     _heard_at: float = attrs.field(default=-math.inf, init=False)
     _is_confirmed: bool = attrs.field(default=False, init=False)
+    is_parting: bool = attrs.field(default=False, init=False)
+    """The session is over: the client is not heard any more, only told how things ended."""
 
     def __attrs_post_init__(self) -> None:
         admitted, outside = self._admitted, self._outside
@@ -138,10 +141,14 @@ class Conversation:
     async def _read(self, receive: ASGIReceiveCallable) -> None:
         while (message := await receive())["type"] != "websocket.disconnect":
             # Once we are ending, what still comes is read and thrown away.
-            if message["type"] == "websocket.receive" and self.outbox.ending is None:
+            if message["type"] == "websocket.receive" and not self._is_ending:
                 AGENT_FRAMES.inc()
                 self._confirm()
                 await self._hear_frame(message.get("text"), message.get("bytes"))
+
+    @property
+    def _is_ending(self) -> bool:
+        return self.is_parting or self.outbox.ending is not None
 
     async def _hear_frame(self, text: str | None, binary: bytes | None) -> None:
         if len(text.encode() if text is not None else binary or b"") > FRAME_BYTES_MAX:
@@ -223,10 +230,13 @@ class Conversation:
                 self._follower.hear_attached(message)
             case Replaced() if message.connection == self._binding.connection:
                 self.outbox.end(CloseCode.REPLACED, "another connection took the session over")
+            case SessionEnded() if self._is_ending:
+                pass
             case SessionEnded(replaced=True):
-                self.outbox.end(CloseCode.REPLACED, "a newer session of the agent was opened")
+                reason = "a newer session of the agent was opened"
+                await self._part(CloseCode.REPLACED, reason, self._exchange.superseded())
             case SessionEnded():
-                self.outbox.end(CloseCode.SESSION_ENDED, "the session was ended")
+                await self._part(CloseCode.SESSION_ENDED, "the session was ended")
             case Restored():
                 await self._look_after_silence()
             case Replaced() | AttachRefused():
@@ -239,13 +249,17 @@ class Conversation:
             accounts, session = self._outside.accounts, self._admitted.session.session
             latest = await ask_postgres(accounts.session(session))
             if latest is None or not latest.is_live(self._outside.clock.now()):
-                self.outbox.end(CloseCode.SESSION_ENDED, "the session was ended")
+                await self._part(CloseCode.SESSION_ENDED, "the session was ended")
+
+    async def _part(self, code: CloseCode, reason: str, actions: Iterable[Action] = ()) -> None:
+        self.is_parting = True
+        await part(self._errands, code, reason, actions)
 
     # What is done from time to time
 
     def sweep(self) -> None:
         """Look after what no message tells of."""
-        if self.outbox.ending is not None:
+        if self._is_ending:
             return
         if self._outside.clock.now() >= self._admitted.session.expires_at:
             self._end_soon()
@@ -270,6 +284,9 @@ class Conversation:
 
     async def _end_session(self) -> None:
         """The session is over, and it is we who noticed: tell everybody, the client last."""
+        if self._is_ending:
+            return
+        self.is_parting = True
         session, outside = self._admitted.session, self._outside
         chunk = self._exchange.chunk
         with contextlib.suppress(Trouble):
@@ -277,4 +294,4 @@ class Conversation:
             message = Detach(session.session, session.agent, chunk)
             offer = Offer(slot=outside.routes.slot(chunk), message=message)
             await ask_redis(outside.courier.offer(offer))
-        self.outbox.end(CloseCode.SESSION_ENDED, "the session is over")
+        await self._part(CloseCode.SESSION_ENDED, "the session is over")

@@ -14,7 +14,7 @@ from common.commands import Say
 from common.envelopes import AckLine, CommandOffered, ResultLine, SessionLine
 from common.grid import CommandId
 from common.journal import Known
-from common.limits import COMMAND_GRACE_MS, REOFFER_SECONDS
+from common.limits import COMMAND_GRACE_MS, REOFFER_SECONDS, SETTLE_MS_MAX
 from gateway.agent.answered import Answered
 from gateway.agent.ordering import Ordering
 
@@ -44,6 +44,8 @@ class Docket:
     _running: set[CommandId] = attrs.field(factory=set)
     """Accepted and without a result, ``say`` excepted: at most one, and what another gateway
     offered, of which nobody here knows what it is."""
+    _owed: set[CommandId] = attrs.field(factory=set)
+    """Accepted and without a result: those that run, and ``say``."""
     _pending: dict[CommandId, Pending] = attrs.field(factory=dict, init=False)
     _cancelled_ms: dict[CommandId, int] = attrs.field(factory=dict, init=False)
 
@@ -69,9 +71,13 @@ class Docket:
     @property
     def is_busy(self) -> bool:
         """Whether a command that excludes others is offered or runs."""
-        return bool(self._running) or any(
-            not isinstance(pending.message.command, Say) for pending in self._pending.values()
-        )
+        return bool(self.busy_with)
+
+    @property
+    def busy_with(self) -> Sequence[CommandId]:
+        """The commands that exclude others, offered or running: one, usually."""
+        offered = [id for id, pending in self._pending.items() if _excludes(pending)]
+        return [*offered, *self._running]
 
     @property
     def due_ms(self) -> int | None:
@@ -81,7 +87,12 @@ class Docket:
     @property
     def is_running(self) -> bool:
         """Whether a result is to come."""
-        return bool(self._running)
+        return bool(self._owed)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether neither an ack nor a result is to come."""
+        return not (self._pending or self._owed)
 
     def is_pending(self, id: CommandId) -> bool:
         return id in self._pending
@@ -122,11 +133,13 @@ class Docket:
         match line:
             case AckLine():
                 pending = self._pending.pop(line.id, None)
-                if pending is None or not isinstance(pending.message.command, Say):
+                if pending is None or _excludes(pending):
                     self._running.add(line.id)
+                self._owed.add(line.id)
                 self._answered.accepted(line)
             case ResultLine():
                 self._running.discard(line.id)
+                self._owed.discard(line.id)
                 self._cancelled_ms.pop(line.id, None)
                 self._answered.ended(line)
 
@@ -143,6 +156,12 @@ class Docket:
                 again.append(message)
         return Overdue(again, expired)
 
+    def is_hopeless(self, id: CommandId, now_ms: int) -> bool:
+        """Whether ``id`` expired so long ago that its client is not to wait for us any more."""
+        pending = self._pending.get(id)
+        until_ms = COMMAND_GRACE_MS + SETTLE_MS_MAX
+        return pending is not None and pending.message.expires_at_ms + until_ms <= now_ms
+
     def may_cancel(self, id: CommandId, now_ms: int) -> bool:
         """Whether to pass a cancellation of ``id`` on: once in a while, while it is in flight."""
         if not self.is_in_flight(id):
@@ -157,6 +176,10 @@ class Docket:
         self._cancelled_ms.pop(id, None)
 
 
+def _excludes(pending: Pending) -> bool:
+    return not isinstance(pending.message.command, Say)
+
+
 def resumed_docket(
     after_seq: int, before: Iterable[SessionLine], complete: bool, running: CommandId | None
 ) -> Docket:
@@ -166,13 +189,15 @@ def resumed_docket(
     ``running`` is what its shard said to be in flight.
     """
     answered = Answered(complete)
-    ended = set()
+    acked, ended = set(), set()
     for line in before:
         match line:
             case AckLine():
                 answered.accepted(line)
+                acked.add(line.id)
             case ResultLine():
                 answered.ended(line)
                 ended.add(line.id)
-    still_running = set() if running is None or running in ended else {running}
-    return Docket(Ordering(after_seq), answered, still_running)
+    still_running = {running} - ended if running is not None else set()
+    owed = (acked | still_running) - ended
+    return Docket(Ordering(after_seq), answered, still_running, owed)

@@ -77,7 +77,9 @@ class Errands:
                 return await self._offer_command(action)
             case OfferCancel(message=message):
                 verdict = await self._offer(self._to_shard(message))
-                return self.exchange.cancel_failed(message.id) if verdict.full else []
+                if not verdict.full or message.reason != "cancelled":
+                    return []  # Who did not ask for it does not hear that it failed.
+                return self.exchange.cancel_failed(message.id)
             case Recall():
                 return await self._recall(action)
             case Settle(id=id):
@@ -130,7 +132,7 @@ class Errands:
         try:
             known = await self._known(id)
         except Trouble:
-            return []  # Nobody can say yet; it stays due.
+            return self.exchange.unsettled(id, self._now_ms())
         return self.exchange.settled(id, known, self._now_ms())
 
     async def _known(self, id: CommandId) -> Known | None:

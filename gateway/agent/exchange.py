@@ -101,6 +101,16 @@ class Exchange:
         self.docket.forget_cancel(id)
         return [Send(Error("unavailable", "the command could not be cancelled now", id))]
 
+    def superseded(self) -> list[Action]:
+        """End what the agent still does for us: its newer session may be slow to come.
+
+        (And let it stay in the world until then.)
+        """
+        return [
+            OfferCancel(self.sitting.cancel(id, self.chunk, "session_ended"))
+            for id in self.docket.busy_with
+        ]
+
     def _once(self, frame: hearing.Concluding, now_ms: int) -> list[Action]:
         """An id that was answered is answered the same again, whatever comes with it."""
         if known := self.docket.find(frame.id):
@@ -264,6 +274,12 @@ class Exchange:
         if known is not None:
             return [FindLines(known.ack.seq or 0)]
         return self.reject(id, "unavailable", now_ms) if self.docket.drop(id) else []
+
+    def unsettled(self, id: CommandId, now_ms: int) -> list[Action]:
+        """PostgreSQL can't be asked about ``id``: it may have been accepted, and may not."""
+        if not self.docket.is_hopeless(id, now_ms):
+            return []  # It stays due.
+        return [End(CloseCode.OVERLOADED, "nobody knows now if a command was accepted; resume")]
 
     def reject(
         self, id: CommandId, code: AckCode, now_ms: int, retry_after_ms: int | None = None

@@ -53,19 +53,28 @@ def read(text: str | None) -> Heard:
     """Return what a text frame says; None stands for a binary one."""
     if text is None:
         return Nonsense("send text frames, not binary ones")
+    not_text: wire.NotText | None = None
     try:
         plain = wire.parse(text)
+    except wire.NotText as malformed:
+        plain, not_text = malformed.value, malformed
     except wire.Malformed as malformed:
         return Nonsense(_shortened(f"not JSON: {malformed}"))
     if not isinstance(plain, dict) or plain.get("type") not in _TYPES:
         return Nonsense(f"type must be one of {', '.join(_TYPES)}")
+    if not_text is not None:
+        return _fault(plain, not_text)
     try:
         return _structure(plain)
     except wire.Malformed as malformed:
-        id = _id_of(plain)
-        if id is None or plain["type"] == "cancel":
-            return Mistake(_shortened(str(malformed)), id)
-        return Faulty(id)
+        return _fault(plain, malformed)
+
+
+def _fault(plain: dict[str, Any], malformed: wire.Malformed) -> Mistake | Faulty:
+    id = _id_of(plain)
+    if id is None or plain["type"] == "cancel":
+        return Mistake(_shortened(str(malformed)), id)
+    return Faulty(id)
 
 
 def _structure(plain: dict[str, Any]) -> ClientFrame:

@@ -15,6 +15,7 @@ from common.envelopes import CancelOffered, CommandOffered
 from common.frames import SessionLimits
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId
 from common.limits import CHALLENGE_MS, COMMAND_MS_MAX
+from common.refusals import WithdrawReason
 from common.settings import Settings
 from gateway.agent.challenges import Asked, OpenChallenge
 
@@ -64,12 +65,14 @@ class Sitting:
             expires_at_ms=now_ms + COMMAND_MS_MAX,
         )
 
-    def cancel(self, id: CommandId, chunk: ChunkId) -> CancelOffered:
-        return CancelOffered(self.session, self.agent, id, chunk)
+    def cancel(
+        self, id: CommandId, chunk: ChunkId, reason: WithdrawReason = "cancelled"
+    ) -> CancelOffered:
+        return CancelOffered(self.session, self.agent, id, chunk, reason=reason)
 
     @property
     def limits(self) -> SessionLimits:
-        return SessionLimits(float(self.commands_per_s), float(self.chat_per_min), CHALLENGE_MS)
+        return SessionLimits(self.commands_per_s, self.chat_per_min, CHALLENGE_MS)
 
 
 def sitting_of(session: Session, gateway: GatewayId, settings: Settings) -> Sitting:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from common.accounts import ApiKey, Session
+from common.errors import Trouble
 from common.limits import KEY_USED_SECONDS
 from gateway.access import bearer_of, key_of, session_of
 from gateway.http.outside import Outside
@@ -33,6 +34,17 @@ async def key_holder(outside: Outside, authorization: str) -> ApiKey | Problem:
 
 async def session_holder(outside: Outside, authorization: str) -> Session | Problem:
     session = await session_of(bearer_of(authorization), outside.accounts, outside.clock)
+    if session is not None and await _has_left(outside, session):
+        await outside.accounts.end_session(session.session, outside.clock.now())
+        session = None
     return session or Problem(
         "unauthorized", "This call needs a live session's token: Authorization: Bearer tss_..."
     )
+
+
+async def _has_left(outside: Outside, session: Session) -> bool:
+    """Whether nobody came back in time, so that the agent left: then its session is over."""
+    try:
+        return not await outside.bus.is_present(session.session)
+    except Trouble:
+        return False  # Nobody leaves while Redis is away.

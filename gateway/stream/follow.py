@@ -83,7 +83,8 @@ def on_shown(state: Following, static: ChunkStatic) -> Step:
     if not state.asking or _is_stale(state, static):
         return Step(state)
     known = attrs.evolve(state, replica=replica_of(static), asking=False, asks=0, pending=())
-    return _catch_up(known, state.pending, (TellStatic(),))
+    # What was heard meanwhile is in the static that is told: told again it would come twice.
+    return Step(_catch_up(known, state.pending).state, (TellStatic(),))
 
 
 def on_delta(state: Following, item: FeedDelta) -> Step:
@@ -123,11 +124,11 @@ def _ask_anew(state: Following) -> Following:
     return attrs.evolve(state, asking=True, filling=False, asks=0)
 
 
-def _catch_up(state: Following, items: Iterable[FeedDelta], tell: tuple[Telling, ...] = ()) -> Step:
+def _catch_up(state: Following, items: Iterable[FeedDelta]) -> Step:
     """Fold ``items`` (oldest first) as far as they follow; from a gap on they wait for a fill."""
     replica = state.replica
     assert replica is not None, "only a chunk that is known can be caught up with"
-    told: list[Telling] = list(tell)
+    told: list[Telling] = []
     waiting: list[FeedDelta] = []
     for item in items:
         frame = frame_of(item)

@@ -2,12 +2,13 @@
 
 It writes nothing and encodes nothing. The bound is SPECTATOR_QUEUE_MAX; the policy beyond it: drop
 what is queued, hear nothing until the connection has room again, then begin anew (``is_slow``).
-Whoever lets that happen too often is told to go, from outside of a write that may be stuck.
+Whoever lets that happen too often is told to go, and from ``leave_by`` on may be made to.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ import attrs
 import trio
 
 from common.grid import ChunkId
-from common.limits import SPECTATOR_QUEUE_MAX
+from common.limits import FAREWELL_SECONDS_MAX, SPECTATOR_QUEUE_MAX
 from gateway.stream.follow import FeedDelta, Static
 from gateway.stream.overflow import Overflows
 
@@ -36,6 +37,8 @@ class Reader:
     """Chunks whose first static has not come yet."""
     is_slow: bool = attrs.field(default=False, init=False)
     ending: Ending | None = attrs.field(default=None, init=False)
+    leave_by: float = attrs.field(default=math.inf, init=False)
+    """Until then a client that is too slow may read on, to the end."""
     _queue: deque[Static | FeedDelta] = attrs.field(factory=deque, init=False)
     _overflows: Overflows = attrs.field(factory=Overflows, init=False)
     _woken: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -51,11 +54,9 @@ class Reader:
             self._overflow()
         self._woken.set()
 
-    def take(self) -> list[Static | FeedDelta]:
-        """Return all that is queued, in order, and make room."""
-        taken = list(self._queue)
-        self._queue.clear()
-        return taken
+    def take(self, count: int = SPECTATOR_QUEUE_MAX) -> list[Static | FeedDelta]:
+        """Return the first ``count`` things that are queued, in order, and make room."""
+        return [self._queue.popleft() for _ in range(min(count, len(self._queue)))]
 
     def begin_anew(self) -> None:
         """Hear again; the caller shows every chunk as it is at this moment."""
@@ -66,7 +67,7 @@ class Reader:
         self._woken.set()
 
     def give_up(self) -> None:
-        """End at once, also in the middle of a write: the client takes nothing, or too little."""
+        """End at once, also in the middle of a write: the client takes nothing."""
         self.end(Ending.TOO_SLOW)
         self._send_away()
 
@@ -85,6 +86,8 @@ class Reader:
     def _overflow(self) -> None:
         self._queue.clear()
         self.is_slow = True
-        self._overflows = self._overflows.again(trio.current_time())
+        now = trio.current_time()
+        self._overflows = self._overflows.again(now)
         if self._overflows.are_too_many:
-            self.give_up()
+            self.leave_by = now + FAREWELL_SECONDS_MAX
+            self.end(Ending.TOO_SLOW)

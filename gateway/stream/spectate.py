@@ -2,7 +2,8 @@
 
 Watching changes nothing: nothing that a spectator sends is ever looked at. Each connection has
 its tasks here, one that writes and one that notices the client's going; what is written is the
-feeds', the same bytes for everybody. ``Spectators.run`` ends all streams when the gateway stops.
+feeds', the same bytes for everybody. ``Spectators.run`` ends what is overdue, and all streams when
+the gateway stops.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, WebsocketScope
 
 from common.limits import (
+    FAREWELL_SECONDS_MAX,
     GOODBYE_SECONDS_MAX,
     HEARTBEAT_SECONDS,
     OPENING_SECONDS_MAX,
     RETRY_AFTER_MS,
-    SEND_SECONDS_MAX,
+    SPECTATOR_TAKE_MAX,
+    STILL_SECONDS_MAX,
+    SWEEP_SECONDS,
 )
 from common.refusals import CloseCode
 from common.settings import Settings
 from common.wire import Fault
 from gateway.address import client_address
-from gateway.connection import aborter_of
+from gateway.connection import aborter_of, be_patient
 from gateway.http.problems import Problem
 from gateway.http.tracing import trace_id_of
 from gateway.metrics import SPECTATOR_EVENTS, SPECTATORS, SPECTATORS_SENT_AWAY
@@ -32,6 +36,7 @@ from gateway.ports import Bus
 from gateway.refuse import refuse
 from gateway.stream.feeds import FeedDelta, Feeds, Static
 from gateway.stream.pens import EventStream, Frames, Pen
+from gateway.stream.portions import in_portions
 from gateway.stream.reader import Ending, Reader
 from gateway.stream.seats import Full, Seats
 from gateway.stream.telling import Line, Telling
@@ -42,6 +47,11 @@ _FULL: dict[Full, Problem] = {
         "rate_limited", "Too many streams from this address; close one first.", 5 * RETRY_AFTER_MS
     ),
     "gateway": Problem("unavailable", "This gateway has no seat left.", 5 * RETRY_AFTER_MS),
+}
+
+_SECONDS_TO_CLOSE = {
+    Ending.STOPPING: GOODBYE_SECONDS_MAX,
+    Ending.TOO_SLOW: FAREWELL_SECONDS_MAX,  # At most: ``_sweep`` counts from when it was told.
 }
 
 
@@ -62,10 +72,21 @@ class Spectators:
         return self._seats.taken
 
     async def run(self) -> None:
-        """Wait for the gateway's stop; then end every stream, so that clients move over."""
-        await self._stop.wait()
+        """Until the gateway stops, look after the slow; then end all streams: clients move over."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._sweep)
+            await self._stop.wait()
+            nursery.cancel_scope.cancel()
         for reader in self._readers:
             reader.end(Ending.STOPPING)
+
+    async def _sweep(self) -> None:
+        """Cut off who was told to go and does not read that: from outside, its write is stuck."""
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            for reader in tuple(self._readers):
+                if reader.leave_by < trio.current_time():
+                    reader.give_up()
 
     async def events(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -125,21 +146,29 @@ class Spectators:
             abort()
 
         reader = Reader(send_away, set(view.chunks))
+        be_patient(scope)
         self._readers.add(reader)
         try:
-            with writing, SPECTATORS.track_inprogress():
+            with writing:
+                await self._listen(view, reader, pen)
+                ending = reader.ending or Ending.STOPPING
+                with trio.move_on_after(_SECONDS_TO_CLOSE[ending]):
+                    await pen.close(ending)
+        finally:
+            self._readers.discard(reader)
+            if reader.ending is Ending.TOO_SLOW:
+                SPECTATORS_SENT_AWAY.inc()
+
+    async def _listen(self, view: View, reader: Reader, pen: Pen) -> None:
+        with SPECTATORS.track_inprogress():
+            try:
                 await _bounded(pen.open(), reader)
                 for chunk in view.chunks:
                     self._feeds.listen(chunk, reader)
                 await self._write(view, reader, pen)
-        finally:
-            self._readers.discard(reader)
-            for chunk in view.chunks:
-                self._feeds.leave(chunk, reader)
-        if reader.ending is Ending.TOO_SLOW:
-            SPECTATORS_SENT_AWAY.inc()
-        with trio.move_on_after(GOODBYE_SECONDS_MAX):
-            await pen.close(reader.ending or Ending.STOPPING)
+            finally:
+                for chunk in view.chunks:
+                    self._feeds.leave(chunk, reader)
 
     async def _write(self, view: View, reader: Reader, pen: Pen) -> None:
         telling = Telling(view, self._bus)
@@ -159,16 +188,18 @@ class Spectators:
 
     async def _next(self, view: View, reader: Reader, telling: Telling) -> list[Line]:
         if not reader.is_slow:
-            return await _tell(telling, reader.take())
+            return await _tell(telling, reader.take(SPECTATOR_TAKE_MAX))
         # No await in here: what is heard from now on follows exactly what is shown.
         reader.begin_anew()
         known = [self._feeds.show(chunk) for chunk in view.chunks]
         return telling.all_anew([static for static in known if static is not None])
 
     async def _put(self, pen: Pen, reader: Reader, lines: Sequence[Line]) -> None:
-        if lines:
-            await _bounded(pen.write(lines), reader)
-            SPECTATOR_EVENTS.inc(len(lines))
+        for some in in_portions(lines):
+            if reader.ending is not None:
+                return  # Its ids say how far it came.
+            await _bounded(pen.write(some), reader)
+            SPECTATOR_EVENTS.inc(len(some))
 
 
 async def _tell(telling: Telling, items: Sequence[Static | FeedDelta]) -> list[Line]:
@@ -176,11 +207,11 @@ async def _tell(telling: Telling, items: Sequence[Static | FeedDelta]) -> list[L
 
 
 async def _bounded(write: Awaitable[None], reader: Reader) -> None:
-    """Wait for ``write``; a client that takes nothing for so long has gone, or might as well.
+    """Wait for ``write``, which is small; a client that does not take it in time has gone.
 
     (On HTTP/1 Hypercorn shields its writes: there ``gateway.connection`` keeps the deadline.)
     """
-    with trio.move_on_after(SEND_SECONDS_MAX) as scope:
+    with trio.move_on_after(STILL_SECONDS_MAX) as scope:
         await write
     if scope.cancelled_caught:
         reader.give_up()

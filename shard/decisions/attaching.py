@@ -19,7 +19,7 @@ from shard.decisions.refusing import refuse
 from shard.live import Live
 from shard.spiral import middle, onward
 from shard.world.admission import is_held
-from shard.world.inputs import Arrive, Enter, Input, Leave, subject
+from shard.world.inputs import Arrive, Enter, Input, Leave, Order, subject
 from shard.world.state import Agent
 
 
@@ -38,6 +38,9 @@ def attach(now: Round, received: Received, message: Attach) -> Decision:
             now, received, message, lambda: _come(now, received, message, live)
         )
     if agent.session == message.session:
+        if any(isinstance(one, Order) for one in own):
+            # Its ack is out, or is about to be, and the agent's seq does not count it yet.
+            return Decision(received, live.id, is_held=True)
         reply = (message.gateway, _attached(agent, live.id))
         return Decision(received, live.id, replies=(reply,))
     return _enter(now, received, message, live)

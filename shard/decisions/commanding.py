@@ -95,7 +95,7 @@ def cancelled(now: Round, received: Received, message: CancelOffered) -> Decisio
         return pursue(now, received, message, lambda: Decision(received))
     if agent.session != message.session or not _is_in_flight(agent, own, message.id):
         return Decision(received)
-    told = Withdraw(message.agent, message.session, message.id)
+    told = Withdraw(message.agent, message.session, message.id, message.reason)
     return Decision(received, live.id, told, now.plan(live, told))
 
 

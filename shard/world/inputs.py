@@ -12,6 +12,7 @@ import attrs
 from common.commands import Command
 from common.frames import Position
 from common.grid import AgentId, ChunkId, CommandId, SessionId, TransferId
+from common.refusals import WithdrawReason
 from shard.world.state import Agent
 
 
@@ -52,11 +53,12 @@ class Order:
 
 @attrs.frozen
 class Withdraw:
-    """Cancel the command ``id``, if it is still in flight."""
+    """End the command ``id`` for ``reason``, if it is still in flight."""
 
     agent: AgentId
     session: SessionId
     id: CommandId
+    reason: WithdrawReason = "cancelled"
     type: Literal["withdraw"] = attrs.field(default="withdraw", kw_only=True)
 
 

@@ -62,7 +62,7 @@ def withdraw(turn: Turn, told: Withdraw) -> None:
         return
     if agent.doing is not None and agent.doing.id == told.id:
         assert agent.transfer is None, f"{agent.id} is frozen: its inputs had to wait"
-        turn.finish(agent, told.id, "cancelled")
+        turn.finish(agent, told.id, told.reason)
 
 
 def _is_hopeless(turn: Turn, walking: Walking) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,3 +123,40 @@ def test_any_json_object_is_a_frame_or_malformed(plain: dict[str, object]) -> No
         wire.structure(plain, ClientFrame)
     except wire.Malformed as malformed:
         assert malformed.faults
+
+
+_SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53)
+_ANY_TEXT = st.text(st.characters() | st.sampled_from("\\ud83d\ud800\udc00\udfff"))
+
+
+@given(
+    st.recursive(
+        _SCALARS | _ANY_TEXT,
+        lambda inner: st.lists(inner) | st.dictionaries(_ANY_TEXT, inner),
+    )
+)
+def test_all_json_is_read_and_what_is_no_text_never_comes_out_as_text(plain: object) -> None:
+    text = json.dumps(plain)
+    try:
+        assert wire.parse(text) == json.loads(text)
+    except wire.NotText as not_text:
+        json.dumps(not_text.value, ensure_ascii=False).encode()
+        with pytest.raises(UnicodeEncodeError):
+            json.dumps(json.loads(text), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\\ud800', '\\ud800', '{"a":"\\ud800",}', '["\\ud800" NaN]', '"\\ud800\\x"',
+        '["\\ud800", 01]', '"\\ud8"', '"\\ud800" 1',
+    ],
+)  # fmt: skip
+def test_what_is_no_json_anyhow_is_not_forgiven_for_a_lone_surrogate(text: str) -> None:
+    with pytest.raises(wire.Malformed) as malformed:
+        wire.parse(text)
+    assert not isinstance(malformed.value, wire.NotText)
+
+
+def test_an_escaped_backslash_before_a_u_is_no_escape_of_a_character() -> None:
+    assert wire.parse(r'"\\ud800 \ud83d\ude00"') == "\\ud800 \U0001f600"

@@ -8,7 +8,16 @@ import trio
 from trio_websocket import ConnectionRejected
 
 from tests.end_to_end.cluster import Cluster
-from tests.end_to_end.stranger import connected, joined, post, session_of, signed_up, socket_to
+from tests.end_to_end.stranger import (
+    Frame,
+    Stranger,
+    connected,
+    joined,
+    post,
+    session_of,
+    signed_up,
+    socket_to,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -143,6 +152,58 @@ async def test_a_second_connection_takes_over_and_the_first_closes_with_4001(
             assert (await second.ask("c-1", WAIT))["status"] == "accepted"
 
 
+async def test_of_connections_that_come_at_once_one_stays_and_the_others_close_with_4001(
+    cluster: Cluster, name: str
+) -> None:
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    ends: list[int | None] = []
+
+    async def come(number: int) -> None:
+        url = cluster.url(number % 2) + session["ws_path"]
+        async with socket_to(url, f"Bearer {session['session_token']}") as socket:
+            agent = Stranger(socket, session, who["agent_id"])
+            with trio.move_on_after(4):
+                ends.append(await agent.close_code())
+
+    async with trio.open_nursery() as nursery:
+        for number in range(6):
+            nursery.start_soon(come, number)
+    assert ends == [4001] * 5
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("POST", "/v1/sessions", 4001),
+        ("DELETE", "/v1/sessions/current", 4003),
+        ("DELETE", "/v1/keys/{key}", 4003),
+    ],
+)
+async def test_a_session_that_ends_under_a_command_brings_its_result_first(
+    cluster: Cluster, name: str, method: str, path: str, code: int
+) -> None:
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    async with connected(cluster.url(0), session, who["agent_id"]) as agent:
+        assert (await agent.ask("c-1", LONG_WAIT))["status"] == "accepted"
+        is_session = path.endswith("current")
+        token = session["session_token"] if is_session else who["api_key"]
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=cluster.url(1), trust_env=False) as http:
+            asked = path.format(key=who["key_id"])
+            body: Frame | None = {} if method == "POST" else None
+            answer = await http.request(method, asked, headers=headers, json=body)
+        assert answer.is_success, answer.text
+        began = trio.current_time()
+        assert await agent.close_code() == code
+        assert trio.current_time() - began < 2
+        assert agent.frames[-1]["type"] == "goodbye"
+        (result,) = [frame for frame in agent.frames if frame["type"] == "result"]
+        assert (result["id"], result["seq"]) == ("c-1", 2)
+        assert (result["status"], result["reason"]) == ("failed", "session_ended")
+
+
 async def test_scopes_are_kept(cluster: Cluster, name: str) -> None:
     async with joined(cluster.url(), name, scopes=["chat"]) as agent:
         assert (await agent.ask("c-1", WAIT))["code"] == "scope_missing"
@@ -208,3 +269,33 @@ def said(frame: dict[str, object], agent_id: str) -> bool:
     if frame["type"] != "chunk_delta" or not isinstance(events, list):
         return False
     return any(event["type"] == "said" and event["id"] == agent_id for event in events)
+
+
+async def test_many_who_reconnect_in_the_middle_of_commands_are_all_let_in(
+    cluster: Cluster, name: str
+) -> None:
+    """Each connection is cut at another moment: asked, acked, or with an answer on its way."""
+    turns = trio.CapacityLimiter(12)
+
+    async def visit(number: int) -> None:
+        async with turns:
+            who = await signed_up(cluster.url(number % 2), f"{name}-{number}")
+            session = await session_of(cluster.url(number % 2), who["api_key"])
+            for turn in range(3):
+                url = cluster.url((number + turn) % 2)
+                async with connected(url, session, who["agent_id"]) as agent:
+                    match (number + turn) % 4:
+                        case 0:
+                            request = {"type": "command_req", "id": "c", "command": WAIT}
+                            await agent.send(request)
+                        case 1:
+                            await agent.ask(f"c-{turn}", WAIT)
+                        case 2:
+                            await agent.ask_at_once(f"c-{turn}", HELLO, agent.ready["challenge"])
+                        case _:
+                            pass
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for number in range(30):
+                nursery.start_soon(visit, number)

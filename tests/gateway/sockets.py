@@ -51,8 +51,13 @@ class Port:
         await client.send(f"GET /v1/spectate?{query} HTTP/1.1")
         return client
 
-    async def websocket(self, path: str, *more: str) -> Client:
-        client = await self.client()
+    async def websocket(
+        self, path: str, *more: str, receive_buffer: int | None = None, upgrade: bool = True
+    ) -> Client:
+        client = await self.client(receive_buffer)
+        if not upgrade:
+            await client.send(f"GET {path} HTTP/1.1")
+            return client
         key = base64.b64encode(os.urandom(16)).decode()
         await client.send(
             f"GET {path} HTTP/1.1", more=(
@@ -156,11 +161,12 @@ async def _calls(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCalla
         raise ZeroDivisionError
     if scope["path"] == "/stubborn":
         await trio.sleep_forever()
-    headers = [(b"content-length", b"2")]
+    body = b"x" * 500_000 + b"the end" if scope["path"] == "/long" else b"ok"
+    headers = [(b"content-length", str(len(body)).encode())]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"ok", "more_body": False})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
         nursery.cancel_scope.cancel()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import zlib
 from contextlib import suppress
 
@@ -11,12 +13,18 @@ from h2.connection import H2Connection
 from trio.testing import MockClock
 
 from common.limits import (
+    FAREWELL_SECONDS_MAX,
     FRAME_BYTES_MAX,
     GRACE_SECONDS,
     HEAD_SECONDS_MAX,
     LINGER_SECONDS,
     SEND_SECONDS_MAX,
+    STILL_SECONDS_MAX,
+    STILL_VANISHED_SECONDS_MAX,
+    TICK_SECONDS,
+    VANISHED_SECONDS_MAX,
 )
+from gateway.connection import Connection
 from tests.gateway.sockets import Client, a_frame, a_port
 from tests.gateway.stream.scripted import arrival, step
 
@@ -150,14 +158,20 @@ async def test_a_reader_that_never_reads_is_ended_and_costs_others_nothing(calm:
             other.got = b""
         waited = trio.current_time() - began  # The clock jumps a little when this machine is busy.
         assert waited < SEND_SECONDS_MAX / 2, "nobody waited for the one who does not read"
-        await trio.sleep(SEND_SECONDS_MAX + 2)
+        await trio.sleep(STILL_SECONDS_MAX - waited - 2)
+        assert port.spectators.count == 2
+        await trio.sleep(waited + 4)
         assert port.spectators.count == 1
         assert await stuck.is_reset()
 
 
-async def test_a_reader_that_is_slow_is_resynced_three_times_and_then_gone(calm: MockClock) -> None:
+@pytest.mark.parametrize("reads_on", [True, False])
+@pytest.mark.parametrize("path", ["/v1/spectate", "/v1/spectate/ws"])
+async def test_a_reader_that_is_slow_is_resynced_twice_and_then_sent_away(
+    calm: MockClock, path: str, reads_on: bool
+) -> None:
     async with a_port() as port:
-        slow = await port.watch(receive_buffer=4096)
+        slow = await port.websocket(f"{path}?chunks=0:0", receive_buffer=4096, upgrade="ws" in path)
         await slow.until("chunk_static")
         big = [arrival(f"agent-{number}") for number in range(100)]
         await port.scene.shard.say(1, *big)
@@ -169,12 +183,98 @@ async def test_a_reader_that_is_slow_is_resynced_three_times_and_then_gone(calm:
                 await port.scene.shard.say(tick, *moves)
                 await trio.testing.wait_all_tasks_blocked()
             if times < 2:
-                await slow.until(b'event: resync\ndata: {"reason":"slow"')
-                await slow.until(f"id: 1.{tick}.")
+                await slow.until(b'{"reason":"slow"')
+                await slow.until(f"1.{tick}.0~0")
                 slow.got = b""
-        with trio.fail_after(1):
+        if reads_on:
+            await trio.sleep(FAREWELL_SECONDS_MAX / 2)
+            got = await slow.end()
+            last = b"\x88\x0a" + (4008).to_bytes(2, "big") + b"too_slow"
+            assert got.endswith(last if "ws" in path else b"\r\n0\r\n\r\n")
+        else:
+            await trio.sleep(FAREWELL_SECONDS_MAX + 2)
             assert await slow.is_reset()
+        await trio.testing.wait_all_tasks_blocked()
         assert port.spectators.count == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/spectate", "/v1/spectate/ws"])
+async def test_a_reader_of_a_small_view_that_is_too_slow_is_resynced_and_not_cut_off(
+    calm: MockClock, path: str
+) -> None:
+    """Some KB a second come, one is read; a write of all that waits would take minutes."""
+    async with a_port() as port:
+        slow = await port.websocket(f"{path}?chunks=0:0", receive_buffer=4096, upgrade="ws" in path)
+        await slow.until("chunk_static")
+        names = [f"agent-{number}" for number in range(12)]
+        await port.scene.shard.say(1, *map(arrival, names))
+        began = trio.current_time()
+        for tick in range(2, 1000):
+            await port.scene.shard.say(tick, *[step(name, x=tick % 40) for name in names])
+            await trio.testing.wait_all_tasks_blocked()
+            if tick % 10 == 0:
+                await trio.sleep(10 * TICK_SECONDS)
+                slow.got += await slow.stream.receive_some(3000)
+        assert trio.current_time() - began > 9 * SEND_SECONDS_MAX
+        assert slow.got.count(b'{"reason":"slow"') >= 1
+        assert port.spectators.count == 1
+
+
+async def test_the_kernel_too_lets_spectators_stand_still_for_longer(calm: MockClock) -> None:
+    async with a_port() as port:
+        watching, silent = await port.watch(), await port.client()
+        await watching.until("chunk_static")
+        assert _kernel_seconds(watching) == STILL_VANISHED_SECONDS_MAX
+        assert _kernel_seconds(silent) == VANISHED_SECONDS_MAX
+
+
+def _kernel_seconds(client: Client) -> float:
+    """How long the other end of ``client`` waits for acknowledgements, or for room."""
+    address = client.stream.socket.getsockname()
+    for connection in gc.get_objects():
+        if isinstance(connection, Connection):
+            sock = connection._socket()
+            with suppress(OSError):
+                if sock.getpeername() == address:
+                    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) / 1000
+    raise AssertionError("no connection of this client")
+
+
+async def test_a_slow_reader_that_answers_pings_late_still_reads_why_it_was_sent_away(
+    calm: MockClock,
+) -> None:
+    """Who sends to a socket that is gone is reset, and what it had not read yet is lost."""
+    async with a_port() as port:
+        slow = await port.websocket("/v1/spectate/ws?chunks=0:0", receive_buffer=4096)
+        await slow.until("chunk_static")
+        names = [f"agent-{number}" for number in range(100)]
+        await port.scene.shard.say(1, *map(arrival, names))
+        tick = 1
+        for times in range(3):
+            for _ in range(400):
+                tick += 1
+                await port.scene.shard.say(tick, *[step(name, x=5) for name in names])
+                await trio.testing.wait_all_tasks_blocked()
+            while times < 2 and f'"1.{tick}.0~0'.encode() not in slow.got:
+                slow.got = await slow.stream.receive_some()
+        while port.spectators.count:  # Until all of it is the kernel's.
+            slow.got += await slow.stream.receive_some(1000)
+            await trio.sleep(0.1)
+        for _ in range(4):
+            await trio.sleep(LINGER_SECONDS)
+            await slow.stream.send_all(a_frame(b"", opcode=10))
+        assert (await slow.end()).endswith(b"\x88\x0a" + (4008).to_bytes(2, "big") + b"too_slow")
+
+
+async def test_a_long_answer_may_take_long_as_long_as_some_of_it_is_taken(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.client(receive_buffer=4096)
+        await client.send("GET /long HTTP/1.1")
+        began = trio.current_time()
+        while b"the end" not in client.got:
+            client.got += await client.stream.receive_some(20_000)
+            await trio.sleep(1)
+        assert trio.current_time() - began > 2 * SEND_SECONDS_MAX
 
 
 async def test_a_frame_too_big_is_1009_and_the_client_may_not_go_on(calm: MockClock) -> None:
@@ -205,6 +305,49 @@ async def test_a_message_in_many_fragments_has_the_same_bound(calm: MockClock) -
         await client.stream.send_all(a_frame(b"x" * 10_000, first=0))
         await client.stream.send_all(a_frame(b"x" * 10_000, opcode=0, first=0))
         assert (await client.end()).endswith((1009).to_bytes(2, "big"))
+
+
+_BREACHES = [
+    (a_frame(b"\xff\xfe"), 1007),
+    (a_frame(b"\xc3", first=0) + a_frame(b"x", opcode=0), 1007),
+    (b"\x81\x02hi", 1002),  # No mask.
+    (a_frame(b"hi", first=0xC0), 1002),  # A reserved bit.
+    (a_frame(b"hi", opcode=3), 1002),
+    (a_frame(b"hi", opcode=0), 1002),  # Goes on with what never began.
+    (a_frame(b"x" * 126, opcode=9), 1002),
+    (a_frame(b"\x03", opcode=8), 1002),
+]
+
+
+@pytest.mark.parametrize(("data", "code"), _BREACHES)
+@pytest.mark.parametrize("path", ["/v1/agent", "/v1/spectate/ws?chunks=0:0"])
+async def test_who_breaks_the_rules_of_frames_is_told_so_and_nobody_else_notices(
+    calm: MockClock, path: str, data: bytes, code: int
+) -> None:
+    async with a_port() as port:
+        client, other = await port.websocket(path), await port.watch()
+        await client.until("\r\n\r\n")
+        await other.until("chunk_static")
+        await client.stream.send_all(data + a_frame(b"more"))
+        got = await client.end()
+        closing = got.rfind(b"\x88")
+        assert got[closing + 2 : closing + 4] == code.to_bytes(2, "big")
+        assert got[closing + 1] == len(got) - closing - 2, "nothing follows the close frame"
+        await port.scene.shard.say(3, arrival())
+        await other.until("chunk_delta")
+        for each in (client, other):
+            await each.stream.aclose()
+        await _nothing_lives(port)
+        if path == "/v1/agent":
+            assert port.agents == ["websocket.connect", "websocket.disconnect"]
+
+
+async def test_a_close_is_answered_with_its_code(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.websocket("/v1/agent")
+        await client.until("\r\n\r\n")
+        await client.stream.send_all(a_frame((1000).to_bytes(2, "big") + b"done", opcode=8))
+        assert (await client.end()).endswith(b"\x88\x06" + (1000).to_bytes(2, "big") + b"done")
 
 
 async def test_nothing_is_inflated(calm: MockClock) -> None:

@@ -12,7 +12,14 @@ from trio.testing import MockClock
 
 from common.adapters.memory_journal import MemoryJournal
 from common.commands import Say, Wait
-from common.envelopes import Attached, AttachRefused, CancelOffered, Detach
+from common.envelopes import (
+    AckLine,
+    Attached,
+    AttachRefused,
+    CancelOffered,
+    Detach,
+    ResultLine,
+)
 from common.events import Left
 from common.frames import Position
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot
@@ -187,6 +194,27 @@ async def test_a_command_is_cancelled(autojump_clock: MockClock, town: Town) -> 
     assert town.results("c1")[0].reason == "cancelled"
 
 
+async def test_what_a_newer_session_ends_says_so_and_the_agent_stays(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1")
+    await town.join("ann")
+    await town.offer(town.command("ann", "c1", Wait(50)))
+    await town.wait_for(lambda: town.acks("c1"))
+    cancel = CancelOffered(
+        SessionId("ses_ann"),
+        AgentId("ann"),
+        CommandId("c1"),
+        ChunkId("0:0"),
+        reason="session_ended",
+    )
+    await town.offer(cancel, cancel)
+    await town.wait_for(lambda: town.results("c1"), 1)
+    assert [line.reason for line in town.results("c1")] == ["session_ended"]
+    await town.offer(town.command("ann", "c2", Say("still here")))
+    await town.wait_for(lambda: town.results("c2"), 1)
+
+
 async def test_what_looks_in_the_wrong_chunk_is_sent_after_its_agent(
     autojump_clock: MockClock, town: Town
 ) -> None:
@@ -200,6 +228,24 @@ async def test_what_looks_in_the_wrong_chunk_is_sent_after_its_agent(
     assert {town.results(id)[0].chunk for id in ("c2", "c3")} == {"1:0"}
     again = await town.join("ann")
     assert again.chunk == "1:0"
+
+
+async def test_who_attaches_again_is_told_a_seq_that_counts_every_ack_before(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    """Else the gateway must believe that the session's numbers begin again."""
+    town.start("one")
+    await town.join("ada")
+    before = len(town.heard)
+    says = [town.command("ada", f"c-{number}", Say("hi")) for number in range(3)]
+    await town.offer(*says, town.attach("ada"))
+    await town.wait_for(lambda: any(isinstance(m, Attached) for m in town.heard[before:]))
+    late = town.heard[before:]
+    (place,) = [place for place, told in enumerate(late) if isinstance(told, Attached)]
+    attached = late[place]
+    told = [m.seq for m in late[:place] if isinstance(m, AckLine | ResultLine) and m.seq]
+    assert isinstance(attached, Attached)
+    assert attached.seq == max(told) == 6
 
 
 async def test_after_a_crash_the_record_says_where_an_agent_went(

@@ -100,6 +100,22 @@ async def test_a_session_that_redis_does_not_know_may_be_there(bench: Bench, clo
     assert await bench.gateway_bus().is_present(ALICE)
 
 
+async def test_the_lines_of_a_session_that_ended_are_kept_but_not_sent(
+    bench: Bench, clock: Clock
+) -> None:
+    bus = bench.gateway_bus()
+    async with bus.inbound(EAST) as inbox:
+        await bus.bind(ALICE, EAST)
+        await bus.bind(BOB, EAST)
+        await bus.end(ALICE, replaced=False)
+        await bench.shard_bus().publish(Outgoing(lines=[an_ack(1)]))
+        await bus.end(BOB, replaced=False)
+
+        assert await hear(inbox) == SessionEnded(ALICE)
+        assert await hear(inbox) == SessionEnded(BOB)
+        assert await bus.lines_after(ALICE, 0) == [an_ack(1)]
+
+
 @pytest.mark.parametrize("replaced", [True, False])
 async def test_the_gateway_hears_that_a_session_ended(
     bench: Bench, clock: Clock, replaced: bool

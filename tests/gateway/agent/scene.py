@@ -96,7 +96,7 @@ class Shard:
                 for received in await self._bus.receive(Slot(0), after, 100, 1_000):
                     after = received.position
                     assert received.message is not None
-                    await self._answer(received.message)
+                    await self.hear(received.message)
             except Unavailable:
                 await trio.sleep(0.1)
 
@@ -107,7 +107,7 @@ class Shard:
     def of(self, kind: type[ToShard]) -> list[Any]:
         return [message for message in self.heard if isinstance(message, kind)]
 
-    async def _answer(self, message: ToShard) -> None:
+    async def hear(self, message: ToShard) -> None:
         self.heard.append(message)
         if self.deaf:
             return
@@ -121,8 +121,11 @@ class Shard:
                 await self._admit(message)
             case CancelOffered():
                 if self.sat[message.session].in_flight == message.id:
-                    await self.finish(message.session, "cancelled")
+                    await self.finish(message.session, message.reason)
             case Detach():
+                sat = self.sat.get(message.session)
+                if sat is not None and sat.in_flight is not None:
+                    await self.finish(message.session, "session_ended")
                 self.sat.pop(message.session, None)
             case _:
                 raise AssertionError(f"no gateway says {message}")

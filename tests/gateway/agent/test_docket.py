@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from common.envelopes import SessionLine
 from common.grid import CommandId
 from gateway.agent.docket import resumed_docket
-from tests.gateway.agent.builders import a_result, an_ack
+from tests.gateway.agent.builders import MOVE, SAY, Client, a_refusal, a_result, an_ack
 
 
 def test_lines_up_to_last_seq_are_known_and_not_told_again() -> None:
@@ -48,3 +51,33 @@ def test_what_is_missing_is_known_by_what_came_too_early() -> None:
     docket.take(an_ack(7))
     docket.take(an_ack(6))
     assert (docket.held, docket.exists) == (2, 5)
+
+
+@pytest.mark.parametrize("command", [MOVE, SAY])
+def test_a_command_is_open_from_its_offer_to_its_result(command: Mapping[str, Any]) -> None:
+    client = Client()
+    docket = client.exchange.docket
+    settled = [docket.is_settled]
+    client.offer(command=command)
+    settled.append(docket.is_settled)
+    client.accept(1)
+    settled.append(docket.is_settled)
+    client.finish(2)
+    assert [*settled, docket.is_settled] == [True, False, False, True]
+
+
+def test_a_command_that_is_refused_is_open_no_more() -> None:
+    client = Client()
+    client.offer()
+    client.exchange.hear_line(a_refusal("unavailable"), client.now_ms)
+    assert client.exchange.docket.is_settled
+
+
+@pytest.mark.parametrize("running", [None, CommandId("c-1")])
+def test_an_ack_of_before_is_open_until_its_result(running: CommandId | None) -> None:
+    docket = resumed_docket(1, [an_ack(1)], complete=True, running=running)
+    assert not docket.is_settled
+    docket.take(a_result(2))
+    assert docket.is_settled
+    before: list[SessionLine] = [an_ack(1), a_result(2)]
+    assert resumed_docket(2, before, complete=True, running=running).is_settled

@@ -6,11 +6,18 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from common.envelopes import Detach, Replaced, ResultLine
+from common.adapters.memory_accounts import MemoryAccounts
+from common.envelopes import CommandOffered, Detach, Replaced, ResultLine
 from common.events import Moved
 from common.frames import Position
 from common.grid import CommandId, Tick
-from common.limits import AGENT_QUEUE_MAX, CLOSE_SECONDS_MAX, RESUME_MS
+from common.limits import (
+    AGENT_QUEUE_MAX,
+    CLOSE_SECONDS_MAX,
+    COMMAND_GRACE_MS,
+    COMMAND_MS_MAX,
+    RESUME_MS,
+)
 from tests.gateway.agent.scene import HERE, Client, Scene, a_scene
 
 
@@ -177,6 +184,52 @@ async def test_a_client_that_does_not_close_its_side_is_left(autojump_clock: Moc
         await client.done.wait()
         assert trio.current_time() - began <= CLOSE_SECONDS_MAX
         assert client.seen[-1]["type"] == "goodbye", "what it still says is not answered"
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_a_client_whose_command_nobody_can_tell_of_is_sent_to_resume(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, hangs: bool, accepted: bool
+) -> None:
+    async def never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        scene.shard.deaf = True
+        began = trio.current_time()
+        await client.offer("c-1")
+        with monkeypatch.context() as patch:
+            if hangs:
+                patch.setattr(MemoryAccounts, "known", never)
+            scene.postgres.down = not hangs
+            goodbye, code = await client.end()
+        assert (goodbye["code"], goodbye["resume"], code) == (1013, True, 1013)
+        assert "ack" not in [frame["type"] for frame in client.seen]
+        assert trio.current_time() - began < 15
+        scene.postgres.down = False
+        scene.shard.deaf = False
+        if accepted:
+            await scene.shard.hear(scene.shard.of(CommandOffered)[0])
+        again = await scene.resume(client.ticket, client.seen[0]["resume_token"], 0)
+        if not accepted:
+            await again.offer("c-1")
+        ack = await again.until("ack")
+        assert (ack["id"], ack["status"], ack["seq"]) == ("c-1", "accepted", 1)
+
+
+async def test_a_client_waits_while_postgres_is_away_for_a_moment(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        scene.shard.deaf = True
+        await client.offer("c-1")
+        await trio.sleep((COMMAND_MS_MAX + COMMAND_GRACE_MS) / 1000 - 1)
+        scene.postgres.down = True
+        await trio.sleep(2)
+        scene.postgres.down = False
+        assert (await client.until("ack"))["code"] == "unavailable"
 
 
 async def test_a_lost_connection_leaves_the_agent_in_the_world_for_a_minute(

@@ -17,7 +17,7 @@ from common.journal import Known
 from common.limits import (
     BAD_FRAMES_MAX,
     CHALLENGE_MS,
-    CHALLENGES_PER_SESSION_MAX,
+    CHALLENGES_ASKED_MAX,
     COMMAND_GRACE_MS,
     COMMAND_MS_MAX,
     COOLDOWN_MS,
@@ -226,9 +226,26 @@ def test_an_answer_that_nobody_asked_for_is_unknown() -> None:
 
 def test_the_oldest_challenge_is_forgotten_when_there_are_too_many() -> None:
     client = Client()
-    challenges = [client.ask(f"c-{n}") for n in range(CHALLENGES_PER_SESSION_MAX + 1)]
+    challenges = [client.ask(f"c-{n}") for n in range(CHALLENGES_ASKED_MAX + 1)]
     assert code(client.answer(challenges[0])) == "challenge_unknown"
     the_offer(client.answer(challenges[2]))
+
+
+def test_a_whole_burst_can_be_asked_for_before_any_of_it_is_answered() -> None:
+    client = Client()
+    challenges = [client.ask(f"c-{n}", SAY) for n in range(20)]
+    for challenge in challenges:
+        the_offer(client.answer(challenge, SAY))
+
+
+def test_refused_commands_crowd_out_no_challenge() -> None:
+    client = Client()
+    asked, offered = client.ask("c-1", SAY), following(client)
+    for n in range(100):
+        client.exchange.reject(CommandId(f"x-{n}"), "in_flight", client.now_ms)
+    the_offer(client.answer(asked, SAY))
+    signed = (offered.nonce, client.sign("c-2", SAY, offered))
+    the_offer(client.request("c-2", SAY, signed))
 
 
 def test_a_request_sent_again_before_its_answer_gets_the_same_challenge_while_it_is_good() -> None:

@@ -14,7 +14,7 @@ from common.envelopes import SessionLine
 from common.frames import Ack, Challenge, OfferedChallenge, Result, SessionReady
 from common.grid import CommandId
 from common.journal import Known
-from common.limits import CHALLENGES_PER_SESSION_MAX, PENDING_PER_SESSION_MAX
+from common.limits import CHALLENGES_ASKED_MAX, CHALLENGES_OFFERED_MAX, PENDING_PER_SESSION_MAX
 from gateway.agent import hearing
 from gateway.agent.actions import (
     Action,
@@ -195,7 +195,8 @@ def test_whatever_happens_the_promises_hold(data: Any, steps: list[Any], complet
         docket = shell.client.exchange.docket
         assert docket.delivered >= before
         assert docket.pending <= PENDING_PER_SESSION_MAX
-        assert len(shell.client.exchange._challenges._open) <= CHALLENGES_PER_SESSION_MAX
+        challenges = shell.client.exchange._challenges
+        assert len(challenges) <= CHALLENGES_ASKED_MAX + CHALLENGES_OFFERED_MAX
     first_times = list(dict.fromkeys(shell.told))
     assert first_times == sorted(first_times), "a line was told before an earlier one"
 

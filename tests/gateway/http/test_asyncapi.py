@@ -36,7 +36,7 @@ STATIC = frames.ChunkStatic(
     CHUNK, 1, TICK, 2, ["..", "#~"], [frames.Entity(AGENT, "agent", 1, 2, "Ada")]
 )
 DELTA = frames.ChunkDelta(CHUNK, TICK, Tick(6), EVENTS)
-LIMITS = frames.SessionLimits(10.0, 20.0, 2_000)
+LIMITS = frames.SessionLimits(10, 20, 2_000)
 SERVER: list[object] = [
     frames.SessionReady(
         1, SessionId("ses_1"), AGENT, "tsr_1", False, 5, CHUNK, HERE, LIMITS, OFFERED

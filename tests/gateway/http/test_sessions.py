@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 import trio
 
+from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.challenge import decode_base64url
 from common.envelopes import Detach, SessionEnded
 from common.grid import ChunkId, GatewayId, SessionId
+from common.limits import RESUME_MS
 from common.tokens import Kind, parse_token
 
 
@@ -98,6 +100,22 @@ async def test_a_session_that_is_ended_is_over_everywhere(house: Any, autojump_c
     assert detach == Detach(id, agent["agent_id"], ChunkId("0:0"))
     assert (await house.call("GET", "/v1/sessions/current", token=token)).status_code == 401
     assert (await house.call("DELETE", "/v1/sessions/current", token=token)).status_code == 401
+
+
+async def test_a_session_whose_agent_left_for_want_of_a_connection_is_over(
+    house: Any, autojump_clock: Any
+) -> None:
+    agent = await house.sign_up()
+    session = await house.open_session(agent["api_key"])
+    token = session["session_token"]
+    gateway = MemoryGatewayBus(house.redis)
+    binding = await gateway.bind(SessionId(session["session_id"]), GatewayId("gw_1"))
+    await gateway.release(SessionId(session["session_id"]), binding.connection)
+    await trio.sleep(RESUME_MS / 1000 - 1)
+    assert (await house.call("GET", "/v1/sessions/current", token=token)).status_code == 200
+    await trio.sleep(2)
+    assert (await house.call("GET", "/v1/sessions/current", token=token)).status_code == 401
+    assert house.postgres.sessions[session["session_id"]].ended_at is not None
 
 
 async def test_a_session_is_over_after_a_day(house: Any, autojump_clock: Any) -> None:

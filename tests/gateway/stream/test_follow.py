@@ -38,6 +38,14 @@ def test_a_shown_that_nobody_asked_for_changes_nothing() -> None:
     assert follow.on_shown(state, a_static(tick=9)) == Step(state)
 
 
+def test_what_was_heard_before_the_answer_is_in_the_static_and_not_told_again() -> None:
+    asking = follow.on_delta(Following(), a_delta(6, 5)).state
+    answered = follow.on_shown(asking, a_static(tick=5))
+    assert told(answered) == ["static"]
+    assert answered.state.replica is not None
+    assert answered.state.replica.tick == 6
+
+
 def test_an_answer_to_an_older_question_is_not_told_unless_all_answers_are_so() -> None:
     behind = follow.on_filled(follow.on_delta(known(5), a_delta(9, 8)).state, None, 0).state
     assert behind.asking

@@ -13,10 +13,14 @@ import trio
 from trio.testing import MockClock
 
 from common.limits import (
+    FAREWELL_SECONDS_MAX,
     FEED_LINGER_SECONDS,
     HEARTBEAT_SECONDS,
-    SEND_SECONDS_MAX,
     SPECTATOR_QUEUE_MAX,
+    SPECTATOR_TAKE_MAX,
+    STILL_SECONDS_MAX,
+    SWEEP_SECONDS,
+    TICK_SECONDS,
 )
 from common.settings import Settings
 from gateway.stream.spectate import Spectators
@@ -47,6 +51,8 @@ class Client:
     _said: trio.MemoryReceiveChannel[dict[str, Any]] = attrs.field(init=False)
     done: trio.Event = attrs.field(factory=trio.Event)
     read: int = 0
+    pace: float = 0.0
+    """Seconds that it takes for each message."""
 
     def __attrs_post_init__(self) -> None:
         self.says, self._said = trio.open_memory_channel(10)
@@ -57,7 +63,7 @@ class Client:
 
     async def send(self, message: Any) -> None:
         await self.reads.wait()
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.pace)
         self.sent.append(message)
 
     @property
@@ -473,13 +479,82 @@ async def test_the_third_time_within_a_minute_it_is_sent_away(autojump_clock: Mo
         assert frames.sent[-1]["code"] == 4008
 
 
+async def test_who_is_sent_away_and_does_not_read_that_is_cut_off(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stage() as stage:
+        slow, frames = stage.watch(), stage.watch_ws()
+        await soon()
+        tick = 0
+        for times in range(3):
+            for client in (slow, frames):
+                client.reads = trio.Event()
+            for _ in range(SPECTATOR_QUEUE_MAX + 2):
+                tick += 1
+                await stage.scene.shard.say(tick)
+                await soon()
+            for client in (slow, frames):
+                client.reads.set() if times < 2 else None
+            await soon()
+        await trio.sleep(FAREWELL_SECONDS_MAX - 1)
+        assert [slow.done.is_set(), frames.done.is_set()] == [False, False]
+        await trio.sleep(1 + 2 * SWEEP_SECONDS)
+        assert [slow.done.is_set(), frames.done.is_set()] == [True, True]
+        assert stage.spectators.count == 0
+
+
+async def test_a_minute_without_reading_one_busy_chunk_is_a_resync(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stage() as stage:
+        slow, frames = stage.watch(), stage.watch_ws()
+        await soon()
+        for client in (slow, frames):
+            client.new()
+            client.reads = trio.Event()
+        last = SPECTATOR_QUEUE_MAX + 50
+        for tick in range(1, last + 1):
+            await stage.scene.shard.say(tick)
+            await trio.sleep(TICK_SECONDS)
+        for client in (slow, frames):
+            client.reads.set()
+            await soon()
+            assert client.new() == ["delta 0:0 1", "resync slow", f"static 0:0 {last}"]
+
+
+async def test_what_is_under_way_to_a_slow_reader_is_little_and_the_rest_can_be_dropped(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stage() as stage:
+        slow = stage.watch()
+        await soon()
+        slow.new()
+        slow.reads = trio.Event()
+        for tick in range(1, SPECTATOR_QUEUE_MAX):
+            await stage.scene.shard.say(tick)
+            await soon()
+        slow.reads.set()
+        slow.pace = 1.0
+        await trio.sleep(1.5)
+        slow.reads = trio.Event()
+        for tick in range(SPECTATOR_QUEUE_MAX, 3 * SPECTATOR_QUEUE_MAX):
+            await stage.scene.shard.say(tick)
+            await soon()
+        slow.reads.set()
+        slow.pace = 0.0
+        await trio.sleep(2)
+        deltas = slow.new().index("resync slow")
+        assert deltas <= 1 + 2 * SPECTATOR_TAKE_MAX
+        assert max(len(message["body"]) for message in slow.sent[1:]) <= 5000
+
+
 async def test_a_write_that_is_stuck_ends_the_stream(autojump_clock: MockClock) -> None:
     async with a_stage() as stage:
         client = stage.watch()
         await soon()
         client.reads = trio.Event()
         await stage.scene.shard.say(1)
-        await trio.sleep(SEND_SECONDS_MAX - 1)
+        await trio.sleep(STILL_SECONDS_MAX - 1)
         assert not client.done.is_set()
         await trio.sleep(3)
         assert client.done.is_set()

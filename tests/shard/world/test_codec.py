@@ -38,7 +38,7 @@ inputs: st.SearchStrategy[Input] = st.one_of(
     st.builds(Enter, ids, sessions, texts, st.none() | st.builds(Position, numbers, numbers)),
     st.builds(Leave, ids, sessions),
     st.builds(Order, ids, sessions, commands, counts, asked),
-    st.builds(Withdraw, ids, sessions, commands),
+    st.builds(Withdraw, ids, sessions, commands, st.sampled_from(["cancelled", "session_ended"])),
     st.builds(Arrive, transfers, chunks, agents),
     st.builds(Settle, transfers, ids, chunks, st.booleans()),
 )

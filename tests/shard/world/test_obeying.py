@@ -78,6 +78,13 @@ def test_a_withdrawn_command_fails_as_cancelled_and_nobody_is_told() -> None:
     assert result.chunk.agents[ME].doing is None
 
 
+def test_a_command_that_its_sessions_end_withdraws_says_so() -> None:
+    told = Withdraw(ME, MINE, CommandId("w"), "session_ended")
+    result = advance(a_chunk(seq=1, waiting=9), [told])
+    assert result.effects == (finished(2, "w", "session_ended"),)
+    assert result.events == ()
+
+
 @pytest.mark.parametrize(
     "told",
     [
