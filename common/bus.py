@@ -119,6 +119,9 @@ class Outgoing:
     """To the gateway that serves the session; those with a seq are kept first."""
     replies: Sequence[tuple[GatewayId, ToGateway]] = ()
     forwards: Sequence[tuple[Slot, ToShard]] = ()
+    refused: Sequence[tuple[Slot, str]] = ()
+    """Positions of messages whose refusals are among the lines: with these told they are gone from
+    their slot's stream, or whoever reads it after us could accept what was refused."""
 
 
 @attrs.frozen

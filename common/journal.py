@@ -7,6 +7,7 @@ newest, and says so, and then the writer must drop the chunk at once.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -24,6 +25,7 @@ class Row:
     out once this is durable; (session, id) is unique for as long as the session is remembered,
     and nothing is written later than ``expires_at_ms``. ``transfer``: an arrival, written only
     if nobody has decided that transfer yet, and thereby deciding it ``admitted``.
+    ``digest``, for replays: of the chunk before this tick; the tick's first row has it.
     """
 
     chunk: ChunkId
@@ -34,6 +36,17 @@ class Row:
     command: AckLine | None = None
     expires_at_ms: int | None = None
     transfer: TransferId | None = None
+    digest: str | None = None
+    checksum: int = attrs.field()
+    """Of ``body``, CRC-32, as it was when it was written."""
+
+    @checksum.default
+    def _checksum(self) -> int:
+        return zlib.crc32(self.body)
+
+    @property
+    def is_intact(self) -> bool:
+        return self.checksum == zlib.crc32(self.body)
 
 
 @attrs.frozen
@@ -130,6 +143,30 @@ class Retired:
     chunk: ChunkId
     epoch: Epoch
     tick: Tick
+
+
+class History:
+    """What is kept of a chunk: its snapshots in order, and the journal after the first of them.
+
+    The journal is in order of (tick, ordinal); with no snapshot it goes back to ``tick``, when the
+    chunk was made with nobody in it.
+    """
+
+    chunk: ChunkId
+    generation: int
+    tick: Tick
+    snapshots: tuple[Snapshot, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def first(self) -> Tick:
+        """The earliest tick that it reaches back to."""
+        return self.snapshots[0].tick if self.snapshots else self.tick
+
+    @property
+    def last(self) -> Tick:
+        """The last tick that anything is known of."""
+        return max([self.first, *(s.tick for s in self.snapshots), *(r.tick for r in self.rows)])
 
 
 @attrs.frozen

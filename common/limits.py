@@ -20,6 +20,7 @@ TERRAINS_MAX = 4_096  # Remembered in a process, 20 KB each: more than a shard h
 REPLANS_MAX = 12  # Ways round that a walker looks for in one chunk: each costs A* and some ticks.
 REFUSALS_MAX = 3  # Then a walker gives up with ``boundary_refused``.
 SNAPSHOT_TICKS = 150  # 30 s: what a recovery replays at the most, some ms a chunk.
+PAST_SNAPSHOTS_MAX = 10  # Kept of a chunk, for replays: 5 minutes in which something happened.
 
 # What clients may send
 FRAME_BYTES_MAX = 16 * 1024  # The protocol's.
@@ -36,9 +37,7 @@ KEY_SECONDS_MAX = 10 * 366 * 86_400  # Ten years: beyond that "no expiry" is the
 NONCE_BYTES = 16  # The protocol's.
 CHALLENGE_MS = 2_000  # The protocol's ``challenge_ttl_ms``.
 PIPELINED_CHALLENGE_MS = 30_000  # The protocol's.
-CHALLENGES_ASKED_MAX = (
-    64  # Open at once: a burst of 20, 10 a second for their 2 s, and some expired.
-)
+CHALLENGES_ASKED_MAX = 64  # A burst of 20, 10 a second for their 2 s, and some that expired.
 CHALLENGES_OFFERED_MAX = 512  # One with each ack, good for 30 s: 10 a second, and refusals.
 STRIKE_WINDOW_MS = 60_000  # The protocol's.
 INVALID_ANSWERS_MAX = 3  # The protocol's.
@@ -94,7 +93,7 @@ HEAD_SECONDS_MAX = 10.0  # For the head of a request, and for being idle between
 LINGER_SECONDS = 2.0  # After our last byte: time for the client to read it before the socket goes.
 ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client is gone.
 VANISHED_SECONDS_MAX = 30.0  # Nothing acknowledged for so long: more than SEND_SECONDS_MAX.
-STILL_VANISHED_SECONDS_MAX = 130.0  # The same of a spectator: more than STILL_SECONDS_MAX.
+STILL_VANISHED_SECONDS_MAX = 130.0  # The same of a spectator: TCP asks it at least every 120 s.
 BACKLOG = 1024  # Connections not yet accepted: a crowd that comes back after a restart.
 GRACE_SECONDS = 3.0  # For what is under way when a gateway stops: within SHUTDOWN_SECONDS_MAX.
 GOODBYE_SECONDS_MAX = 0.5  # For our last words to a client that may not be reading.

@@ -3,8 +3,8 @@
 It knows no protocol of ours. What it adds, and why, is in ``ops/decisions/connections.md``: a
 write of which nothing is taken ends the connection, a closed connection ends its endpoints, the
 client has time to read our last words, and what breaks inside for one client breaks for that one
-only. Endpoints reach it through ``scope["state"]``: ``aborter_of``, ``be_patient``, ``harden``,
-``websocket_of``.
+only. Endpoints reach it through ``scope["state"]``: ``connection_of``, ``aborter_of``,
+``harden``, ``websocket_of``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,16 @@ class Connection(TCPServer):
         self._patience = STILL_SECONDS_MAX
         self._linger = FAREWELL_SECONDS_MAX
         with suppress(OSError):  # It is closed already.
-            end_vanished(self._socket(), STILL_VANISHED_SECONDS_MAX)
+            # To the kernel a peer with little room, however much it reads, is as good as vanished.
+            end_vanished(self._socket(), 0)
+
+    @property
+    def has_vanished(self) -> bool:
+        """Whether the peer acknowledged nothing for long; if it is sent something now and then."""
+        try:
+            return _silent_seconds(self._socket()) > STILL_VANISHED_SECONDS_MAX
+        except OSError:
+            return True
 
     def hang_up(self) -> None:
         """End the connection once what the client sent last is dealt with."""
@@ -190,36 +199,43 @@ class Connection(TCPServer):
 
 def aborter_of(scope: HTTPScope | WebsocketScope) -> Callable[[], None]:
     """Return what ends the connection of ``scope`` from outside; nothing in a test without one."""
-    connection = scope.get("state", {}).get(_CONNECTION)
-    return connection.abort if isinstance(connection, Connection) else _nothing
+    connection = connection_of(scope)
+    return connection.abort if connection is not None else _nothing
 
 
-def be_patient(scope: HTTPScope | WebsocketScope) -> None:
-    """Let the client of ``scope`` take nothing for STILL_SECONDS_MAX before it counts as gone."""
+def connection_of(scope: HTTPScope | WebsocketScope) -> Connection | None:
+    """Return the connection of ``scope``; None in a test without one."""
     connection = scope.get("state", {}).get(_CONNECTION)
-    if isinstance(connection, Connection):
-        connection.be_patient()
+    return connection if isinstance(connection, Connection) else None
 
 
 def end_vanished(sock: trio.socket.SocketType, seconds: float) -> None:
-    """Let the kernel end ``sock`` when its peer acknowledges nothing, or has no room, so long."""
+    """Let the kernel end ``sock`` when its peer acknowledges nothing for so long; 0: never."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+def _silent_seconds(sock: trio.socket.SocketType) -> float:
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return 0.0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
+    (milliseconds,) = struct.unpack_from("I", info, 56)  # tcpi_last_ack_recv, linux/tcp.h
+    return float(milliseconds) / 1000
 
 
 def harden(scope: WebsocketScope, send: ASGISendCallable) -> None:
     """Close what Hypercorn has no settings for, before the WebSocket of ``scope`` is accepted."""
     stream = getattr(send, "__self__", None)
-    connection = scope.get("state", {}).get(_CONNECTION)
-    if isinstance(stream, WSStream) and isinstance(connection, Connection):
+    connection = connection_of(scope)
+    if isinstance(stream, WSStream) and connection is not None:
         stream.handshake = StrictHandshake(scope["headers"], scope["http_version"])
         stream.buffer = BoundedBuffer(connection.hang_up)
 
 
 def websocket_of(scope: WebsocketScope) -> WSStream | None:
     """Return Hypercorn's side of an HTTP/1 WebSocket; None in a test without one, or in HTTP/2."""
-    connection = scope.get("state", {}).get(_CONNECTION)
-    if not isinstance(connection, Connection):
+    connection = connection_of(scope)
+    if connection is None:
         return None
     stream = getattr(connection.protocol.protocol, "stream", None)
     return stream if isinstance(stream, WSStream) else None

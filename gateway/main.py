@@ -83,7 +83,7 @@ async def _serve(
     feeds = Feeds(bus, courier, routes, gateway)
     switchboard = Switchboard(bus, gateway, feeds)
     spectators = Spectators(feeds, bus, settings, stop)
-    calls = HttpOutside(bus, accounts, clock, courier, routes, settings)
+    calls = HttpOutside(bus, accounts, clock, courier, routes, settings, feeds)
     agents = Agents(
         AgentOutside(
             bus, accounts, clock, courier, switchboard, feeds, routes, settings, gateway, stop

@@ -1,4 +1,4 @@
-"""Answer a problem from an endpoint that is plain ASGI, also before a WebSocket's upgrade.
+"""Answer at once from an endpoint that is plain ASGI: a problem, also before an upgrade, OPTIONS.
 
 It decides nothing. A body that the client sends along is read and thrown away meanwhile: else a
 full queue between server and endpoint would hold up the answer for ever.
@@ -6,7 +6,7 @@ full queue between server and endpoint would hold up the answer for ever.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, WebsocketScope
@@ -33,13 +33,30 @@ async def refuse(
         **problem.headers,
         **(headers or {}),
     }
-    raw = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+    answer = _answer if scope["type"] == "http" else _deny
+    await _while_draining(receive, answer(send, problem.status, _raw(fields), body))
+
+
+async def answer_options(
+    receive: ASGIReceiveCallable, send: ASGISendCallable, allow: str, trace_id: str
+) -> None:
+    fields = {
+        "allow": allow,
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        "x-trace-id": trace_id,
+    }
+    await _while_draining(receive, _answer(send, 204, _raw(fields), b""))
+
+
+def _raw(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+
+
+async def _while_draining(receive: ASGIReceiveCallable, answer: Awaitable[None]) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_drain, receive)
-        if scope["type"] == "http":
-            await _answer(send, problem.status, raw, body)
-        else:
-            await _deny(send, problem.status, raw, body)
+        await answer
         nursery.cancel_scope.cancel()
 
 

@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from common.grid import CHUNK_SIZE
+from common.refusals import CloseCode
 from ops.client import Agent, Failed, Keyring, Refused, Rejected, SessionOver, StreamBroken, connect
 
 log = structlog.get_logger()
@@ -59,9 +60,17 @@ async def _keep_alive(url: str, name: str, keys: Path) -> None:
             async with connect(url, name, keys=keys, leave=False) as agent:
                 await _Bot(agent, random.Random(name)).live()  # noqa: S311  Habits, no secrets.
         except Refused as refusal:
+            if refusal.code == "name_taken":
+                log.warning("the name is somebody else's, leaving it", bot=name)
+                return
             pause = _after(refusal, name, keys)
-        except (SessionOver, StreamBroken, httpx.TransportError) as error:
-            log.warning("bot lost its session", bot=name, error=str(error))
+        except SessionOver as over:
+            if over.code == CloseCode.REPLACED:
+                log.warning("somebody else drives this bot now, leaving it", bot=name)
+                return
+            log.warning("bot lost its session", bot=name, error=str(over))
+        except (StreamBroken, httpx.TransportError) as error:
+            log.warning("bot lost its connection", bot=name, error=str(error))
         await trio.sleep(pause)
 
 

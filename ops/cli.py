@@ -51,6 +51,9 @@ def main() -> None:
 )
 @click.option("--shards", default=2, show_default=True, type=click.IntRange(1, 64))
 @click.option(
+    "--spares", default=0, show_default=True, type=click.IntRange(0, 64), help="More shards, idle."
+)
+@click.option(
     "--bots", default=8, show_default=True, type=click.IntRange(0, 1000), help="Demo agents."
 )
 @click.option(
@@ -66,6 +69,7 @@ def up(
     port: int,
     gateways: int,
     shards: int,
+    spares: int,
     bots: int,
     data: Path,
     log_format: Format | None,
@@ -83,7 +87,7 @@ def up(
         settings = settings_needing()
         format = log_format or chosen_format(settings) or "text"
         configure_logs(format, role=None)
-        plan = Plan(host, port, gateways, shards, bots, data.absolute(), format)
+        plan = Plan(host, port, gateways, shards, bots, data.absolute(), format, spares)
         return partial(up, plan, settings, Screen(format))
 
     run(prepare)
@@ -205,14 +209,77 @@ def watch(url: str, chunk: str) -> None:
         from rich.console import Console
 
         from common.grid import ChunkId
+        from ops.process import until_told
         from ops.watch import watch
 
-        await watch(url, ChunkId(chunk), Console())
+        async with until_told() as stop:
+            await watch(url, ChunkId(chunk), Console(), stop)
 
+    run(lambda: work)
+
+
+@main.command()
+@click.option("--chunk", default="0:0", show_default=True)
+@click.option("--at-tick", type=click.IntRange(0), help="The last one that is known of by default.")
+@click.option("--data", default=Path(".data"), show_default=True, type=click.Path(path_type=Path))
+@click.option("--png", type=click.Path(path_type=Path), help="Draw that tick into this file.")
+@click.option("--gif", type=click.Path(path_type=Path), help="Draw the minute before it, too.")
+def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: Path | None) -> None:
+    """Rebuild a chunk from its snapshots and journal, and compare it with what was stored.
+
+    Reads from DATABASE_URL, or else from the tessera up that runs on --data. Ends with 1 when
+    something differs.
+    """
+    same = True
+
+    def prepare() -> Callable[[], Awaitable[None]]:
+        from rich.console import Console
+
+        from common.grid import ChunkId, Tick
+        from ops.replay import Wish, database_url, replay
+
+        wish = Wish(ChunkId(chunk), None if at_tick is None else Tick(at_tick), png, gif)
+        url = database_url(os.environ, data.absolute())
+
+        async def work() -> None:
+            nonlocal same
+            same = await replay(url, wish, Console())
+
+        return work
+
+    run(prepare)
+    sys.exit(0 if same else 1)
+
+
+@main.command()
+@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.1, 1440))
+@click.option("--seed", default=1, show_default=True, help="What is done, and when.")
+@click.option("--agents", default=60, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--rate", default=200.0, show_default=True, help="Commands a second, all agents together."
+)
+@click.option("--keep", is_flag=True, help="Keep data and logs although nothing was wrong.")
+def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> None:
+    """Kill and pause the processes of a world of its own, and check every promise.
+
+    Two gateways, two shards and a spare in a temporary folder. Exit code 1: one was broken.
+    """
+    kept = []
+
+    async def work() -> None:
+        from rich.console import Console
+
+        from ops.chaos.run import Order, chaos
+
+        order = Order(seed, minutes * 60, agents, rate, keep=keep)
+        kept.append(await chaos(order, Console()))
+
+    configure_logs("text", role=None)
     try:
         run(lambda: work)
     except KeyboardInterrupt:
-        sys.exit(0)
+        sys.exit(130)
+    sys.exit(0 if kept == [True] else 1)
 
 
 @main.command()
@@ -225,6 +292,57 @@ def doctor(port: int, data: Path) -> None:
 
     healthy = examine(os.environ, port, data.absolute())
     sys.exit(0 if healthy else 1)
+
+
+@main.command()
+@click.option("--seed", type=int, help="Decides everything; 0 if --seeds is not given either.")
+@click.option("--seeds", help="Many, on all cores: 0..10000 is from 0 to 9999.")
+@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.05, 10_000))
+@click.option("--gateways", default=2, show_default=True, type=click.IntRange(1, 16))
+@click.option("--shards", default=3, show_default=True, type=click.IntRange(1, 16))
+@click.option("--agents", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--spectators", default=4, show_default=True, type=click.IntRange(0, 100))
+@click.option(
+    "--faults", default="all", show_default=True, help="all, none, or names with commas between."
+)
+@click.option("--verbose", is_flag=True, help="Show the last things that anybody was told.")
+def simulate(
+    seed: int | None,
+    seeds: str | None,
+    minutes: float,
+    gateways: int,
+    shards: int,
+    agents: int,
+    spectators: int,
+    faults: str,
+    verbose: bool,
+) -> None:
+    """Run a whole cluster in one process by SEED, with faults, and check every promise.
+
+    The same seed gives the same run, on any machine.
+    """
+    from rich.console import Console
+
+    from ops.simulate.plan import Fault, Plan, faults_named
+    from ops.simulate.seeds import run_all, run_one, seeds_named
+
+    if seed is not None and seeds is not None:
+        raise click.UsageError("give --seed or --seeds, not both")
+    try:
+        named = faults_named(faults)
+    except ValueError:
+        known = ", ".join(Fault)
+        raise click.BadParameter(f"all, none, or some of {known}", param_hint="--faults") from None
+    plan = Plan(seed or 0, minutes, gateways, shards, agents, spectators, named)
+    console = Console()
+    if seeds is None:
+        sys.exit(0 if run_one(plan, console, verbose=verbose) else 1)
+    try:
+        many = seeds_named(seeds)
+    except ValueError:
+        raise click.BadParameter("as in 0..10000", param_hint="--seeds") from None
+    plans = [plan.with_seed(each) for each in many]
+    sys.exit(0 if run_all(plans, console) else 1)
 
 
 if __name__ == "__main__":

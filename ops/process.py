@@ -54,7 +54,7 @@ async def serve_shard(settings: Settings, place: Place, *, metrics_port: int, na
             async with trio.open_nursery() as serving:
                 port: int = await serving.start(partial(start, stop=stop))
                 # A shard listens nowhere else: its work comes through Redis.
-                running = Running("shard", place.number, os.getpid(), port, port)
+                running = Running("shard", place.number, os.getpid(), port, port, name)
                 listing.enter_context(listed(place.run_folder, running))
 
 

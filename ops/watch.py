@@ -6,19 +6,23 @@ It only watches. Two columns a cell, because characters are twice as high as wid
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 
 import attrs
+import httpx
 import trio
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
+from common.adapters.beside import beside
+from common.errors import Misconfigured
 from common.events import Event, Said
 from common.frames import ChunkDelta, ChunkStatic, Entity, Resync, SpectatorReady
 from common.grid import CHUNK_SIZE, AgentId, ChunkId, chunk_coordinates
 from common.replica import Replica
-from ops.client import SpectatorEvent, View, spectate
+from ops.client import Refused, SpectatorEvent, View, spectate
 
 LINES_KEPT = 6
 FRAMES_PER_S = 8
@@ -31,6 +35,7 @@ class Screen:
     """What is shown; ``heard`` changes it, ``draw`` draws it."""
 
     chunk: ChunkId
+    url: str
     view: View = attrs.field(factory=View)
     said: deque[str] = attrs.field(factory=lambda: deque(maxlen=LINES_KEPT))
 
@@ -50,18 +55,24 @@ class Screen:
     def draw(self) -> Panel:
         replica = self.view.replicas.get(self.chunk)
         if replica is None:
-            return Panel(Text("waiting for the chunk ..."), title=self.chunk)
+            return Panel(Text(f"waiting for {self.url} ..."), title=self.chunk)
         title = f"chunk {self.chunk}   tick {replica.tick}   {len(replica.entities)} here"
-        return Panel(Group(draw_chunk(replica), Text("\n".join(self.said))), title=title)
+        # What was said comes first: a terminal with fewer than 60 lines cuts off the rest.
+        return Panel(Group(Text("\n".join(self.said)), draw_chunk(replica)), title=title)
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Said):
-            self.said.append(f"{self._name(event.id)}: {event.text}")
+            self.said.append(f"{self._name(event.id)}: {printable(event.text)}")
 
     def _name(self, id: AgentId) -> str:
         replica = self.view.replicas.get(self.chunk)
         entity = replica.entities.get(id) if replica else None
         return (entity.name if entity else None) or id
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without what a terminal would obey: agents say what they like."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def draw_chunk(replica: Replica) -> Text:
@@ -87,15 +98,23 @@ def hash_of(id: AgentId) -> int:
     return sum(id.encode()) % len(COLOURS)
 
 
-async def watch(url: str, chunk: ChunkId, console: Console) -> None:
-    """Show ``chunk`` until cancelled. Raises Refused when the server does not let us watch."""
-    screen = Screen(chunk)
-    with Live(screen.draw(), console=console, auto_refresh=False, screen=True) as live:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_redraw, screen, live)
-            async with spectate(url, [chunk]) as events:
-                async for event in events:
-                    screen.heard(event)
+async def watch(url: str, chunk: ChunkId, console: Console, stop: trio.Event) -> None:
+    """Show ``chunk`` until ``stop``. Misconfigured when the server does not let us watch."""
+    screen = Screen(chunk, url)
+    try:
+        with Live(screen.draw(), console=console, auto_refresh=False, screen=True) as live:
+            async with beside(partial(_redraw, screen, live)), beside(partial(_hear, screen)):
+                await stop.wait()
+    except Refused as refused:
+        raise Misconfigured(f"{url} does not show {chunk!r}: {refused}") from None
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise Misconfigured(f"{url!r} is no address of a gateway: {error}") from None
+
+
+async def _hear(screen: Screen) -> None:
+    async with spectate(screen.url, [screen.chunk]) as events:
+        async for event in events:
+            screen.heard(event)
 
 
 async def _redraw(screen: Screen, live: Live) -> None:

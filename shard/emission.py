@@ -54,6 +54,8 @@ class Emission:
     lines: tuple[SessionLine, ...] = ()
     replies: tuple[tuple[GatewayId, ToGateway], ...] = ()
     forwards: tuple[tuple[Slot, ToShard], ...] = ()
+    refused: tuple[tuple[Slot, str], ...] = ()
+    """See ``Outgoing``."""
     facts: tuple[Fact, ...] = ()
     asks: tuple[Ask, ...] = ()
     keeps: tuple[Keep, ...] = ()

@@ -15,7 +15,7 @@ import trio
 
 from common.bus import Received
 from common.errors import InDoubt, Trouble
-from common.grid import ChunkId
+from common.grid import ChunkId, Slot
 from common.journal import Committed, Conflict, Row
 from common.limits import BACKOFF_SECONDS_MIN, DECIDE_ROUNDS_MAX, POSTGRES_SECONDS_MAX
 from shard import metrics
@@ -185,8 +185,19 @@ class Intake:
             self._inbox.hold(decision.chunk, decision.received)
         if decision.lines or decision.replies or decision.forwards:
             self._outbox.put(
-                Emission(lines=decision.lines, replies=decision.replies, forwards=decision.forwards)
+                Emission(
+                    lines=decision.lines,
+                    replies=decision.replies,
+                    forwards=decision.forwards,
+                    refused=self._refused(decision),
+                )
             )
+
+    def _refused(self, decision: Decision) -> tuple[tuple[Slot, str], ...]:
+        position = decision.received.position
+        if position == WITHIN or all(line.seq is not None for line in decision.lines):
+            return ()
+        return ((self._routes.slot, position),)
 
     def _refuse_all(self, decisions: Iterable[Decision]) -> None:
         """Nothing was written: what needed to be is refused, the rest stays as decided."""

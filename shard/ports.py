@@ -130,9 +130,9 @@ class Journal(Protocol):
     async def save(
         self, snapshots: Sequence[Snapshot], empty: frozenset[ChunkId]
     ) -> frozenset[ChunkId]:
-        """Store, and prune the journal up to each tick; return the chunks that are no longer ours.
+        """Store; return the chunks that are no longer ours. ``empty`` have no agent inside.
 
-        ``empty`` are those of them with no agent inside.
+        Of each, PAST_SNAPSHOTS_MAX older ones stay, with the journal since, for replays only.
         """
 
     async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:

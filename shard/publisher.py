@@ -49,7 +49,8 @@ def _gathered(batch: Sequence[Emission]) -> Outgoing:
         lines=[line for emission in batch for line in emission.lines],
         replies=[reply for emission in batch for reply in emission.replies],
         forwards=[forward for emission in batch for forward in emission.forwards],
+        refused=[refused for emission in batch for refused in emission.refused],
     )
 
 
-_NOTHING = Outgoing([], [], [], [])
+_NOTHING = Outgoing([], [], [], [], [])

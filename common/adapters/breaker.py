@@ -20,6 +20,8 @@ class Breaker:
     open_seconds: float
     _failures: int = attrs.field(default=0, init=False)
     _probe_at: float = attrs.field(default=-math.inf, init=False)
+    is_probing: bool = attrs.field(default=False, init=False)
+    """A probe is out and has not reported: who is not in a hurry may wait for what it says."""
 
     def allows(self, now: float) -> bool:
         """Whether to ask now. Who is allowed while it is open is the probe."""
@@ -29,11 +31,14 @@ class Breaker:
             return False
         # A probe that never reports (cancelled) must not keep the next one out for ever.
         self._probe_at = now + self.open_seconds
+        self.is_probing = True
         return True
 
     def succeeded(self) -> None:
         self._failures = 0
+        self.is_probing = False
 
     def failed(self, now: float) -> None:
         self._failures += 1
+        self.is_probing = False
         self._probe_at = now + self.open_seconds

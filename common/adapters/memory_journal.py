@@ -30,6 +30,7 @@ from common.journal import (
     TransferState,
     World,
 )
+from common.limits import PAST_SNAPSHOTS_MAX
 
 _SESSIONS_KEPT = timedelta(days=1)
 _TRANSFERS_KEPT_MS = 3_600_000
@@ -173,7 +174,9 @@ class MemoryJournal:
         for row in fresh:
             journal = self._postgres.chunks[row.chunk].journal
             assert (row.tick, row.ordinal) not in journal, "an ordinal is given once"
-            journal[row.tick, row.ordinal] = _stripped(row)
+            journal[row.tick, row.ordinal] = attrs.evolve(
+                row, command=None, expires_at_ms=None, transfer=None
+            )
             if row.command is not None:
                 key = row.command.session, row.command.id
                 self._postgres.commands[key] = KeptCommand(row.command)
@@ -184,7 +187,8 @@ class MemoryJournal:
 
     def _is_written(self, row: Row) -> bool:
         journal = self._postgres.chunks[row.chunk].journal
-        return journal.get((row.tick, row.ordinal)) == _stripped(row)
+        kept = journal.get((row.tick, row.ordinal))
+        return kept is not None and (kept.epoch, kept.body) == (row.epoch, row.body)
 
     def _conflict(self, rows: Sequence[Row]) -> Conflict | None:
         commands, transfers = self._postgres.commands, self._postgres.transfers
@@ -221,10 +225,13 @@ class MemoryJournal:
 
     def _save(self, snapshot: Snapshot, empty: bool) -> None:
         chunk = self._postgres.chunks[snapshot.chunk]
+        if chunk.snapshot is not None and chunk.tick < snapshot.tick:
+            chunk.past = [*chunk.past, chunk.snapshot][-PAST_SNAPSHOTS_MAX:]
         if chunk.snapshot is None or chunk.tick <= snapshot.tick:
             chunk.snapshot, chunk.empty = snapshot, empty
             chunk.saved_ms = self._postgres.now_ms()
-        chunk.journal = {key: row for key, row in chunk.journal.items() if key[0] > snapshot.tick}
+        oldest = chunk.past[0].tick if chunk.past else chunk.tick
+        chunk.journal = {key: row for key, row in chunk.journal.items() if key[0] > oldest}
 
 
 def _taken(id: ChunkId, chunk: KeptChunk) -> Taken:
@@ -236,11 +243,11 @@ def _taken(id: ChunkId, chunk: KeptChunk) -> Taken:
         tick=chunk.tick,
         state=kept.state if kept else None,
         digest=kept.digest if kept else None,
-        rows=chunk.after,
+        rows=tuple(_for_recovery(row) for row in chunk.after),
     )
 
 
-def _stripped(row: Row) -> Row:
+def _for_recovery(row: Row) -> Row:
     return Row(row.chunk, row.epoch, row.tick, row.ordinal, row.body)
 
 

@@ -28,6 +28,8 @@ class KeptChunk:
     """Where this generation's time began."""
     holder: str = ""
     snapshot: Snapshot | None = None
+    past: list[Snapshot] = attrs.field(factory=list)
+    """The snapshots before it, in order."""
     empty: bool = True
     saved_ms: float = float("-inf")
     journal: dict[tuple[Tick, int], Row] = attrs.field(factory=dict)

@@ -52,6 +52,9 @@ class MemoryShardBus:
             self._redis.send(gateway, reply)
         for slot, message in outgoing.forwards:
             self._redis.append(slot, message)
+        for slot, position in outgoing.refused:
+            stream = self._redis.stream(slot)
+            stream.entries = [entry for entry in stream.entries if entry[0] != int(position)]
         return frozenset(refused)
 
     def _is_shut_out(self, delta: PublishedDelta) -> bool:

@@ -83,6 +83,8 @@ class Postgres:
         self._seats = trio.Semaphore(connections_max)
         self._idle: list[Connection] = []
         self._breaker = Breaker(POSTGRES_FAILURES_MAX, POSTGRES_PAUSE_SECONDS)
+        self._reported = trio.Event()
+        """Set, and replaced, whenever the breaker was told how a call went."""
 
     async def read(self, doing: str, query: str, *arguments: object) -> list[asyncpg.Record]:
         """Return the rows, or raise Unavailable: a read that got no answer did nothing."""
@@ -128,7 +130,7 @@ class Postgres:
                     return await self._fetch(connection, doing, unanswered, query, arguments)
             except Trouble:
                 if connection.is_closed():
-                    self._breaker.failed(trio.current_time())
+                    self._report(failed=True)
                 raise
             finally:
                 if not connection.is_closed():
@@ -156,7 +158,7 @@ class Postgres:
         except BaseException:
             connection.terminate()  # Cancelled or late: who knows what it would answer next.
             raise
-        self._breaker.succeeded()
+        self._report(failed=False)
         return rows
 
     def _idle_connection(self) -> Connection | None:
@@ -168,15 +170,37 @@ class Postgres:
         return None
 
     async def _connect(self, doing: str, deadline: float) -> Connection:
-        if not self._breaker.allows(trio.current_time()):
-            raise Unavailable(f"{doing}: PostgreSQL failed {POSTGRES_FAILURES_MAX} times in a row")
+        await self._pass_breaker(doing, deadline)
         try:
             with _bounded(f"{doing}: PostgreSQL can't be reached", Unavailable, deadline):
                 return await connect(self._url, self._loop)
         except (Unavailable, Misconfigured) as error:
-            self._breaker.failed(trio.current_time())
+            self._report(failed=True)
             # Refused, though it was right when we started: somebody is at work on the server.
             raise Unavailable(f"{doing}: {error}") from error
+
+    async def _pass_breaker(self, doing: str, deadline: float) -> None:
+        """Return when we may ask. Who comes while a probe is out waits for what it says.
+
+        Else the first burst after an outage would be refused, but for one, however long ago the
+        outage was.
+        """
+        while not self._breaker.allows(trio.current_time()):
+            if not self._breaker.is_probing or trio.current_time() >= deadline:
+                raise Unavailable(
+                    f"{doing}: PostgreSQL failed {POSTGRES_FAILURES_MAX} times in a row"
+                )
+            # A probe that was cancelled never reports; then somebody here becomes the next.
+            with trio.move_on_at(min(deadline, trio.current_time() + POSTGRES_PAUSE_SECONDS)):
+                await self._reported.wait()
+
+    def _report(self, *, failed: bool) -> None:
+        if failed:
+            self._breaker.failed(trio.current_time())
+        else:
+            self._breaker.succeeded()
+        self._reported.set()
+        self._reported = trio.Event()
 
     async def _in_asyncio(self, call: Callable[..., Awaitable[T]], *arguments: object) -> T:
         result: T = await trio_asyncio.aio_as_trio(call, loop=self._loop)(*arguments)

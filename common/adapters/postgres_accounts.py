@@ -191,7 +191,7 @@ class PostgresAccounts:
     async def known(self, session: SessionId, id: CommandId) -> Known | None:
         rows = await self._postgres.read(
             "looking up a command",
-            f"select {ANSWER_COLUMNS} from command where session = $1 and id = $2",  # noqa: S608
+            f"select {ANSWER_COLUMNS} from command where session = $1 and id = $2",  # noqa: S608 - ours
             session,
             id,
         )

@@ -1,7 +1,8 @@
 """The journal in PostgreSQL: the truth, and the referee.
 
 ``commit``, ``record``, ``save``, ``take`` and ``collect`` are one round trip each, to a function of
-``ops/migrations``, where the promises of the port are kept. Rows travel as one array a column.
+``ops/migrations`` (the last of its name), where the promises of the port are kept. Rows travel as
+one array a column.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from common.journal import (
     TransferState,
     World,
 )
-from common.limits import PRUNE_ROWS_MAX, RETRIES_MAX
+from common.limits import PAST_SNAPSHOTS_MAX, PRUNE_ROWS_MAX, RETRIES_MAX
 
 _RACES = ("command_pkey", "transfer_pkey")
 """Somebody else inserted the same at the same moment; now that they have, it is a Conflict."""
@@ -84,12 +85,13 @@ class PostgresJournal:
     async def commit(self, rows: Sequence[Row]) -> Committed | Conflict:
         commands = [(row.command.session, row.command.id) for row in rows if row.command]
         assert len(set(commands)) == len(commands), "a command is admitted once"
-        columns = _columns((_row_columns(row) for row in rows), 11)
+        columns = _columns((_row_columns(row) for row in rows), 13)
         for _ in range(RETRIES_MAX):
             try:
                 answers = await self._postgres.write(
                     "journaling",
-                    "select * from journal_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                    "select * from journal_commit("
+                    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
                     *columns,
                 )
             except asyncpg.UniqueViolationError as error:
@@ -118,7 +120,7 @@ class PostgresJournal:
     ) -> frozenset[ChunkId]:
         answers = await self._postgres.write(
             "saving chunks",
-            "select save_snapshots($1, $2, $3, $4, $5, $6)",
+            "select save_snapshots($1, $2, $3, $4, $5, $6, $7)",
             *_columns(
                 (
                     (s.chunk, s.epoch, s.tick, s.state, s.digest, s.chunk in empty)
@@ -126,6 +128,7 @@ class PostgresJournal:
                 ),
                 6,
             ),
+            PAST_SNAPSHOTS_MAX,
         )
         return frozenset(answers[0][0])
 
@@ -223,6 +226,8 @@ def _row_columns(row: Row) -> tuple[object, ...]:
         ack.tick,
         row.expires_at_ms,
         row.transfer,
+        row.digest,
+        row.checksum,
     )
 
 

@@ -55,6 +55,7 @@ class RedisShardBus:
             len(outgoing.lines),
             len(outgoing.replies),
             len(outgoing.forwards),
+            len(outgoing.refused),
             self._durations.deltas_kept_ms,
             DELTAS_KEPT_TICKS,
             SESSION_LINES_MAX,
@@ -70,6 +71,9 @@ class RedisShardBus:
         for slot, message in outgoing.forwards:
             keys.append(topics.commands(slot))
             words.append(wire.encode(message))
+        for slot, position in outgoing.refused:
+            keys.append(topics.commands(slot))
+            words.append(position)
         refused = cast("list[int]", await self._redis.call(_PUBLISH, keys, words))
         return frozenset(outgoing.deltas[position - 1].chunk for position in refused)
 

@@ -215,7 +215,10 @@ class Conversation:
             return
         self._heard_at = trio.current_time()
         # Before anything is offered again, or given up: was it answered, and we were not told?
-        await self._errands.run([FindLines()])
+        docket = self._exchange.docket
+        # A result may be on record in PostgreSQL only, once Redis has forgotten it.
+        next_seq = docket.delivered + 1 if docket.is_running else 0
+        await self._errands.run([FindLines(next_seq)])
         await self._errands.run(self._exchange.overdue(self._now_ms()))
 
     async def _hear(self, message: SessionMessage) -> None:

@@ -15,6 +15,7 @@ from common.envelopes import AckLine, CommandOffered, ResultLine, SessionLine
 from common.grid import CommandId
 from common.journal import Known
 from common.limits import COMMAND_GRACE_MS, REOFFER_SECONDS, SETTLE_MS_MAX
+from common.refusals import AckCode
 from gateway.agent.answered import Answered
 from gateway.agent.ordering import Ordering
 
@@ -27,6 +28,10 @@ class Pending:
 
     message: CommandOffered
     due_ms: int
+    is_alone: bool = True
+    """Whether it was offered once: then a refusal is a fact. Else another copy may be accepted."""
+    code: AckCode | None = None
+    """Why a copy was refused; told when none can be accepted any more."""
 
 
 @attrs.frozen
@@ -122,6 +127,19 @@ class Docket:
         self._cancelled_ms.pop(id, None)
         return self._pending.pop(id, None) is not None
 
+    def refuse(self, id: CommandId, code: AckCode) -> bool:
+        """A copy of ``id`` was refused; return whether that is the last word on it."""
+        pending = self._pending.get(id)
+        if pending is not None and not pending.is_alone:
+            self._pending[id] = attrs.evolve(pending, code=code)
+            return False
+        return self.drop(id)
+
+    def refusal(self, id: CommandId) -> AckCode:
+        """Why ``id`` was refused, as far as anybody said."""
+        pending = self._pending.get(id)
+        return (pending and pending.code) or "unavailable"
+
     def take(self, line: SessionLine) -> list[SessionLine]:
         """Return the numbered lines that can be handed on now."""
         ready = self._ordering.take(line)
@@ -153,6 +171,7 @@ class Docket:
             if message.expires_at_ms + COMMAND_GRACE_MS <= now_ms:
                 expired.append(message.id)
             elif now_ms < message.expires_at_ms:
+                self._pending[message.id] = attrs.evolve(self._pending[message.id], is_alone=False)
                 again.append(message)
         return Overdue(again, expired)
 

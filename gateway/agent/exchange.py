@@ -235,7 +235,7 @@ class Exchange:
         """Take what a shard said, in whatever order it arrives, and how often."""
         if isinstance(line, AckLine) and line.seq is None:
             assert line.code is not None, "an ack without a seq is a refusal"
-            if not self.docket.drop(line.id):
+            if not self.docket.refuse(line.id, line.code):
                 return []
             return self.reject(line.id, line.code, now_ms, line.retry_after_ms)
         told: list[Action] = []
@@ -273,7 +273,8 @@ class Exchange:
         """What PostgreSQL knows of ``id`` after its last moment: nothing, or all there is."""
         if known is not None:
             return [FindLines(known.ack.seq or 0)]
-        return self.reject(id, "unavailable", now_ms) if self.docket.drop(id) else []
+        code = self.docket.refusal(id)
+        return self.reject(id, code, now_ms) if self.docket.drop(id) else []
 
     def unsettled(self, id: CommandId, now_ms: int) -> list[Action]:
         """PostgreSQL can't be asked about ``id``: it may have been accepted, and may not."""

@@ -1,6 +1,7 @@
 """An agent, as anybody may see it: its name, and where it is.
 
-Read from PostgreSQL, which hears of moves a little later than the streams; who wants to watch an
+Read from PostgreSQL, which hears of moves a little later than the streams; the position of one that
+is online from the feed of its chunk, when this gateway happens to have it. Who wants to watch an
 agent walk watches its chunk.
 """
 
@@ -16,6 +17,7 @@ from common.grid import AgentId, ChunkId
 from common.times import timestamp
 from gateway.http.callers import anybody
 from gateway.http.grants import Time
+from gateway.http.outside import Whereabouts
 from gateway.http.problems import Problem
 from gateway.http.route import Ask, Route
 
@@ -25,7 +27,7 @@ _AGENT_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 @attrs.frozen
 class Agent:
-    """``position`` while it is exact: once the agent was in the world and left it."""
+    """``position`` is left out when it is not known exactly, or the agent never was anywhere."""
 
     agent_id: AgentId
     name: str
@@ -47,12 +49,14 @@ async def show_agent(ask: Ask[None, None]) -> Agent | Problem:
         account.present,
         account.chunk,
         timestamp(account.created_at),
-        _position(account),
+        _position(account, ask.outside.whereabouts),
     )
 
 
-def _position(account: Account) -> Position | None:
-    if account.present or account.x is None or account.y is None:
+def _position(account: Account, whereabouts: Whereabouts) -> Position | None:
+    if account.present:
+        return whereabouts.position(account.agent, account.chunk)
+    if account.x is None or account.y is None:
         return None
     return Position(account.x, account.y)
 

@@ -37,7 +37,7 @@ View = Callable[..., Awaitable[Response]]
 
 
 def make_app(outside: Outside) -> QuartTrio:
-    app = QuartTrio("gateway.http", static_folder=None)
+    app = _App("gateway.http", static_folder=None)
     app.asgi_http_class = Exchange
     app.config.update(MAX_CONTENT_LENGTH=BODY_BYTES_MAX, BODY_TIMEOUT=BODY_SECONDS_MAX)
     app.url_map.merge_slashes = False  # An address has one spelling; the others are 404.
@@ -58,6 +58,14 @@ def make_app(outside: Outside) -> QuartTrio:
     app.before_request(_begin)
     app.after_request(_finish)
     return app
+
+
+class _App(QuartTrio):
+    async def make_default_options_response(self) -> Response:
+        """Answer ``OPTIONS``: ``Allow``, and nothing else to say."""
+        response = await super().make_default_options_response()
+        response.status_code = 204
+        return response
 
 
 def all_routes(outside: Outside) -> tuple[Route[Any, Any], ...]:

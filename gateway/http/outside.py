@@ -10,6 +10,8 @@ from typing import Protocol
 import attrs
 
 from common.bus import Offer, Verdict
+from common.frames import Position
+from common.grid import AgentId, ChunkId
 from common.settings import Settings
 from gateway.ports import Accounts, Bus, Clock
 from gateway.topology import Routes
@@ -22,6 +24,13 @@ class Courier(Protocol):
         """Carry out ``offer``. May raise Unavailable or InDoubt."""
 
 
+class Whereabouts(Protocol):
+    """What this gateway's feeds know of agents that are in the world."""
+
+    def position(self, agent: AgentId, chunk: ChunkId) -> Position | None:
+        """Return where ``agent`` is, if ``chunk`` is followed here just now and has it."""
+
+
 @attrs.frozen
 class Outside:
     bus: Bus
@@ -30,3 +39,4 @@ class Outside:
     courier: Courier
     routes: Routes
     settings: Settings
+    whereabouts: Whereabouts

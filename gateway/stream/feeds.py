@@ -19,8 +19,8 @@ from common import wire
 from common.bus import Delta, Offer, Restored, Verdict
 from common.envelopes import ShowAsked, Shown
 from common.errors import Trouble
-from common.frames import ChunkDelta, ChunkStatic
-from common.grid import ChunkId, GatewayId
+from common.frames import ChunkDelta, ChunkStatic, Position
+from common.grid import AgentId, ChunkId, GatewayId
 from common.limits import (
     FEED_LINGER_SECONDS,
     REDIS_SECONDS_MAX,
@@ -136,6 +136,14 @@ class Feeds:
         """Return the static of this very moment, if it is known: deltas heard later follow it."""
         feed = self._feeds.get(chunk)
         return feed.show() if feed is not None else None
+
+    def position(self, agent: AgentId, chunk: ChunkId) -> Position | None:
+        """Return where ``agent`` is, if ``chunk`` is followed here just now and has it."""
+        feed = self._feeds.get(chunk)
+        if feed is None or feed.state.replica is None or feed.state.asking:
+            return None
+        entity = feed.state.replica.entities.get(agent)
+        return Position(entity.x, entity.y) if entity is not None else None
 
     def hear(self, message: Delta | Shown | Restored) -> None:
         """Take in what the switchboard hands on."""

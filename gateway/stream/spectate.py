@@ -28,12 +28,12 @@ from common.refusals import CloseCode
 from common.settings import Settings
 from common.wire import Fault
 from gateway.address import client_address
-from gateway.connection import aborter_of, be_patient
+from gateway.connection import Connection, connection_of
 from gateway.http.problems import Problem
 from gateway.http.tracing import trace_id_of
 from gateway.metrics import SPECTATOR_EVENTS, SPECTATORS, SPECTATORS_SENT_AWAY
 from gateway.ports import Bus
-from gateway.refuse import refuse
+from gateway.refuse import answer_options, refuse
 from gateway.stream.feeds import FeedDelta, Feeds, Static
 from gateway.stream.pens import EventStream, Frames, Pen
 from gateway.stream.portions import in_portions
@@ -93,9 +93,12 @@ class Spectators:
     ) -> None:
         """Serve ``/v1/spectate``, whatever the method."""
         trace_id = trace_id_of(_header(scope, b"traceparent"))
+        if scope["method"] == "OPTIONS":
+            await answer_options(receive, send, "GET, OPTIONS", trace_id)
+            return
         if scope["method"] != "GET":
             problem = Problem("method_not_allowed", "Watching is read-only: GET.")
-            await refuse(scope, receive, send, problem, trace_id, {"Allow": "GET"})
+            await refuse(scope, receive, send, problem, trace_id, {"Allow": "GET, OPTIONS"})
             return
         view = self._admit(scope, _header(scope, b"last-event-id"))
         if isinstance(view, Problem):
@@ -139,18 +142,20 @@ class Spectators:
 
     async def _stream(self, view: View, pen: Pen, scope: HTTPScope | WebsocketScope) -> None:
         """Listen to every chunk of ``view`` and write until it ends, for whatever reason."""
-        writing, abort = trio.CancelScope(), aborter_of(scope)
+        writing, connection = trio.CancelScope(), connection_of(scope)
 
         def send_away() -> None:
             writing.cancel()
-            abort()
+            if connection is not None:
+                connection.abort()
 
+        if connection is not None:
+            connection.be_patient()
         reader = Reader(send_away, set(view.chunks))
-        be_patient(scope)
         self._readers.add(reader)
         try:
             with writing:
-                await self._listen(view, reader, pen)
+                await self._listen(view, reader, pen, connection)
                 ending = reader.ending or Ending.STOPPING
                 with trio.move_on_after(_SECONDS_TO_CLOSE[ending]):
                     await pen.close(ending)
@@ -159,18 +164,22 @@ class Spectators:
             if reader.ending is Ending.TOO_SLOW:
                 SPECTATORS_SENT_AWAY.inc()
 
-    async def _listen(self, view: View, reader: Reader, pen: Pen) -> None:
+    async def _listen(
+        self, view: View, reader: Reader, pen: Pen, connection: Connection | None
+    ) -> None:
         with SPECTATORS.track_inprogress():
             try:
                 await _bounded(pen.open(), reader)
                 for chunk in view.chunks:
                     self._feeds.listen(chunk, reader)
-                await self._write(view, reader, pen)
+                await self._write(view, reader, pen, connection)
             finally:
                 for chunk in view.chunks:
                     self._feeds.leave(chunk, reader)
 
-    async def _write(self, view: View, reader: Reader, pen: Pen) -> None:
+    async def _write(
+        self, view: View, reader: Reader, pen: Pen, connection: Connection | None
+    ) -> None:
         telling = Telling(view, self._bus)
         await self._put(pen, reader, [telling.ready()])
         with trio.move_on_after(OPENING_SECONDS_MAX):
@@ -180,6 +189,8 @@ class Spectators:
         while reader.ending is None:
             await self._put(pen, reader, lines)
             if trio.current_time() >= beat_at:
+                if connection is not None and connection.has_vanished:
+                    reader.give_up()
                 await _bounded(pen.beat(), reader)
                 beat_at = trio.current_time() + HEARTBEAT_SECONDS
             with trio.move_on_at(beat_at):

@@ -8,7 +8,7 @@ from ops.client.account import Credentials, Refused, open_session, sign_up
 from ops.client.agent import Agent, connect
 from ops.client.commanding import Failed, Rejected
 from ops.client.keyring import Keyring
-from ops.client.link import SessionOver
+from ops.client.link import SessionOver, Tap
 from ops.client.spectator import SpectatorEvent, spectate
 from ops.client.view import StreamBroken, View
 
@@ -22,6 +22,7 @@ __all__ = [
     "SessionOver",
     "SpectatorEvent",
     "StreamBroken",
+    "Tap",
     "View",
     "connect",
     "open_session",

@@ -7,7 +7,7 @@ StreamBroken: this client is also how the tests catch a server that lies.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ from ops.client.account import (
 )
 from ops.client.commanding import Commanding, Failed, Pending, Rejected
 from ops.client.keyring import Keyring
-from ops.client.link import Link
+from ops.client.link import Link, Tap
 from ops.client.view import StreamBroken, View
 
 NOWHERE = Position(0, 0)  # Until session_ready says otherwise.
@@ -70,6 +70,12 @@ class Agent:
     _events: tuple[trio.MemorySendChannel[Event], trio.MemoryReceiveChannel[Event]] = attrs.field(
         factory=lambda: trio.open_memory_channel[Event](EVENTS_MAX)
     )
+
+    @property
+    def url(self) -> str:
+        """The gateway that it is connected to, or tries."""
+        assert self._link is not None
+        return self._link.url
 
     async def move_to(self, x: int, y: int) -> Result:
         """Walk to (x, y) and return once there."""
@@ -99,6 +105,11 @@ class Agent:
                 with trio.move_on_after(1, shield=True):
                     await self._send(Cancel(pending.id))
         return result
+
+    def drop(self) -> None:
+        """Lose the connection, as in a bad network; it is resumed at the next gateway."""
+        assert self._link is not None
+        self._link.drop()
 
     async def next_event(self) -> Event:
         """Return the next thing that happened in the chunk; the oldest unread are dropped."""
@@ -178,26 +189,30 @@ class Agent:
 
 @asynccontextmanager
 async def connect(
-    url: str,
+    url: str | Sequence[str],
     name: str,
     *,
     keys: str | Path | None = None,
     credentials: Credentials | None = None,
     scopes: Iterable[str] | None = None,
     leave: bool = True,
+    tap: Tap | None = None,
 ) -> AsyncIterator[Agent]:
-    """Be ``name`` in the world at ``url`` until the block ends.
+    """Be ``name`` in the world at ``url`` until the block ends; of several gateways each in turn.
 
     ``keys`` is a file that remembers API keys, so that the agent is the same one next time;
     ``credentials`` are used instead of both. ``leave``: end the session at the end, so that the
     agent leaves the world at once and not after 60 s. Raises Refused; SessionOver and
     StreamBroken cancel the block.
     """
-    async with open_http(url) as http:
+    urls = [url] if isinstance(url, str) else url
+    async with open_http(urls[0]) as http:
         who = credentials or await _credentials(http, name, keys)
         ticket = await open_session(http, who.api_key, scopes)
         agent = Agent(who.agent_id, who.name)
-        link = Link(url, http, who.api_key, agent._hear, agent._begin, agent._last_seq, ticket)
+        link = Link(
+            urls, http, who.api_key, agent._hear, agent._begin, agent._last_seq, ticket, tap
+        )
         agent._link = link
         try:
             async with beside(link.keep):

@@ -6,7 +6,8 @@ It knows sockets and tokens. What the frames mean is for whoever ``hears`` them.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import attrs
 import httpx
@@ -37,30 +38,52 @@ class SessionOver(Exception):
         self.code = code
 
 
+class Tap(Protocol):
+    """Is told of every frame of a connection, for whoever checks what the server says."""
+
+    def heard(self, frame: ServerFrame) -> None: ...
+
+    def sent(self, frame: ClientFrame) -> None:
+        """Before it is written: a connection that dies meanwhile may have carried it."""
+
+
 @attrs.define(eq=False)
 class Link:
     """``hear`` takes a frame and returns what to answer; ``begin`` is told of each new session.
 
-    ``last_seq`` says how far the session's lines were heard.
+    ``last_seq`` says how far the session's lines were heard. Each connection goes to the next of
+    the gateways at ``urls``.
     """
 
-    url: str
+    urls: Sequence[str]
     http: httpx.AsyncClient
     api_key: str = attrs.field(repr=False)
     hear: Callable[[ServerFrame], Iterable[ClientFrame]]
     begin: Callable[[Ticket], None]
     last_seq: Callable[[], int]
     ticket: Ticket
+    tap: Tap | None = None
+    _turn: int = 0
+    _connected: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _resumable: bool = False
     _socket: WebSocketConnection | None = None
+
+    @property
+    def url(self) -> str:
+        """The gateway that it is connected to, or tries."""
+        return self.urls[self._turn % len(self.urls)]
 
     async def send(self, frame: ClientFrame) -> None:
         """Send now, or not at all: what was not acked is sent again after a reconnect."""
         if self._socket is not None:
             try:
-                await self._socket.send_message(wire.encode(frame).decode())
+                await self._write(self._socket, frame)
             except ConnectionClosed:
                 self._socket = None
+
+    def drop(self) -> None:
+        """Give up this connection; the next one is on its way."""
+        self._connected.cancel()
 
     async def keep(self) -> None:
         """Stay connected until cancelled; raises SessionOver, Refused or StreamBroken."""
@@ -69,11 +92,13 @@ class Link:
         while True:
             began = trio.current_time()
             try:
-                await self._connect_once()
+                with trio.CancelScope() as self._connected:
+                    await self._connect_once()
             except ConnectionRejected as rejected:
                 await self._rejected(rejected)
             except (OSError, HandshakeError):
                 pass  # The server is away or starting; its clients come back, spread by the delay.
+            self._turn += 1
             if trio.current_time() - began > RETRY_SECONDS_MAX:
                 delay = RETRY_SECONDS_MIN
             await trio.sleep(delay * (0.5 + random.random()))  # noqa: S311  Only spreads retries.
@@ -115,8 +140,15 @@ class Link:
                 self.ticket = attrs.evolve(self.ticket, resume_token=frame.resume_token)
                 self._resumable = True
                 self._socket = socket
+            if self.tap is not None:
+                self.tap.heard(frame)
             for answer in self.hear(frame):
-                await socket.send_message(wire.encode(answer).decode())
+                await self._write(socket, answer)
+
+    async def _write(self, socket: WebSocketConnection, frame: ClientFrame) -> None:
+        if self.tap is not None:
+            self.tap.sent(frame)
+        await socket.send_message(wire.encode(frame).decode())
 
 
 def _read(message: str | bytes) -> ServerFrame | None:

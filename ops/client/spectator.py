@@ -53,13 +53,32 @@ async def _keep_listening(
         while True:
             try:
                 async with _open_stream(http, chunks, last_event_id) as source:
-                    async for sse in source.aiter_sse():
+                    sses = source.aiter_sse()
+                    async for sse in sses:
                         last_event_id = sse.id or last_event_id
                         if (frame := read_frame(sse.data)) is not None:
-                            await heard.send(SpectatorEvent(frame, sse.id or None))
+                            event = SpectatorEvent(frame, sse.id or None)
+                            await _hand_on(event, heard, sses)
+            except httpx.UnsupportedProtocol:
+                raise  # No server is there, and none ever will be.
             except httpx.TransportError:
                 pass
             await trio.sleep(RETRY_SECONDS)
+
+
+async def _hand_on(
+    event: SpectatorEvent,
+    heard: trio.MemorySendChannel[SpectatorEvent],
+    sses: AsyncIterator[object],
+) -> None:
+    try:
+        await heard.send(event)
+    except trio.Cancelled:
+        # httpx reads through generators inside generators, of which each must end. Cancelled here,
+        # outside of them, they would be left to the garbage collector; the next read ends them.
+        async for _ in sses:
+            pass
+        raise
 
 
 @asynccontextmanager

@@ -56,7 +56,8 @@ def prepare(folder: Path) -> Launch:
     if user is not None:
         _let_through(folder)
         _let_read(binaries.parent)
-    data, password = folder / "data", _password(folder / "password", user)
+    data = folder / "data"
+    _make_password(folder / "password", user)
     if not data.exists():
         _initialise(data, binaries, folder / "password", user)
     _check_version(data, version)
@@ -66,11 +67,23 @@ def prepare(folder: Path) -> Launch:
     return Launch(
         role="postgres",
         argv=(str(binaries / "postgres"), "-D", str(data), "-p", str(port), *options),
-        url=f"postgresql://postgres:{password}@{HOST}:{port}/postgres",
+        url=url_of(folder, port),
         port=port,
         user=user,
         stop_signal=signal.SIGINT,  # SIGTERM would wait for every client to go by itself.
     )
+
+
+def url_of(folder: Path, port: int) -> str:
+    """Where the server of ``folder`` is when it listens on ``port``."""
+    try:
+        password = (folder / "password").read_text()
+    except OSError as error:
+        raise Misconfigured(
+            f"the password in {folder} cannot be read ({error.strerror});"
+            " be the user who started it, or set DATABASE_URL"
+        ) from None
+    return f"postgresql://postgres:{password}@{HOST}:{port}/postgres"
 
 
 def binary() -> Path:
@@ -133,7 +146,8 @@ def _add_mode(path: Path, mode: int) -> None:
         path.chmod(present | mode)
 
 
-def _password(path: Path, user: str | None) -> str:
+def _make_password(path: Path, user: str | None) -> None:
+    """Unless there is one."""
     if not path.exists():
         draft = path.with_name(path.name + ".new")
         draft.touch(mode=0o600)
@@ -141,7 +155,6 @@ def _password(path: Path, user: str | None) -> str:
         draft.replace(path)
     if user is not None:
         shutil.chown(path, user)  # initdb reads it, and root reads everything.
-    return path.read_text()
 
 
 def _initialise(data: Path, binaries: Path, password: Path, user: str | None) -> None:

@@ -32,6 +32,8 @@ class Plan:
     bots: int
     data: Path
     log_format: Literal["json", "text"]
+    spares: int = 0
+    """Shard processes beyond the number of slots: each takes over when another dies."""
 
     @property
     def ports(self) -> Sequence[int]:
@@ -61,7 +63,8 @@ class Plan:
 
     def shard_specs(self, database_url: str, redis_url: str) -> list[Spec]:
         return [
-            self._ours("shard", n, (), _urls(database_url, redis_url)) for n in range(self.shards)
+            self._ours("shard", n, (), _urls(database_url, redis_url))
+            for n in range(self.shards + self.spares)
         ]
 
     def gateway_specs(self, database_url: str, redis_url: str) -> list[Spec]:

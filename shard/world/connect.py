@@ -64,10 +64,19 @@ def _flood(unseen: bytearray, start: int) -> list[int]:
     unseen[start] = 0
     piece = [start]
     for cell in piece:  # Grows while it is read.
-        for step in _NEIGHBOURS:
-            if unseen[cell + step]:
-                unseen[cell + step] = 0
-                piece.append(cell + step)
+        # As _NEIGHBOURS says, written out: this is a tenth of the making of a chunk.
+        if unseen[cell - WIDTH]:
+            unseen[cell - WIDTH] = 0
+            piece.append(cell - WIDTH)
+        if unseen[cell + 1]:
+            unseen[cell + 1] = 0
+            piece.append(cell + 1)
+        if unseen[cell + WIDTH]:
+            unseen[cell + WIDTH] = 0
+            piece.append(cell + WIDTH)
+        if unseen[cell - 1]:
+            unseen[cell - 1] = 0
+            piece.append(cell - 1)
     return piece
 
 

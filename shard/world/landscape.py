@@ -7,7 +7,7 @@ the seed alone; the deeper inside a chunk, the more its generation has a say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
 
@@ -51,17 +51,17 @@ class _Relief:
 
     @classmethod
     def of(cls, seed: int, cx: int, cy: int, generation: int) -> _Relief:
-        def field(name: str, spacing: int) -> list[int]:
-            rows = heights(seed, name, cx * CHUNK_SIZE - 1, cy * CHUNK_SIZE - 1, WIDTH, spacing)
-            return [height for row in rows for height in row]
+        def field(name: str, spacing: int) -> Sequence[int]:
+            x0, y0 = cx * CHUNK_SIZE - 1, cy * CHUNK_SIZE - 1
+            return heights(seed, name, x0, y0, WIDTH, spacing)
 
         # The numbers were chosen by eye: hills of 10 to 20 cells, lakes a bit wider, rough edges.
         hills, crags = field("rock", 13), field("rock", 5)
         young = field(f"rock of {generation}", 13)
         lakes, bays = field("water", 19), field("water", 6)
         rock = [
-            (2 * ((_INSIDE - depth) * old + depth * new) // _INSIDE + crag) // 3 - _ROCK_LEVEL
-            for depth, old, new, crag in zip(_DEPTHS, hills, young, crags, strict=True)
+            (2 * (outer * old + inner * new) // _INSIDE + crag) // 3 - _ROCK_LEVEL
+            for (outer, inner), old, new, crag in zip(_WEIGHTS, hills, young, crags, strict=True)
         ]
         water = [(5 * lake + bay) // 6 - _LAKE_LEVEL for lake, bay in zip(lakes, bays, strict=True)]
         # 14 to 20 % here, and some more from ruins: the floor keeps about four fifths.
@@ -72,15 +72,21 @@ class _Relief:
 
     def flooded(self) -> bytearray:
         """Return the ground, with the levels inside moved until the chunk has what is ``due``."""
-        highest = [max(pair) for pair in zip(self.rock, self.water, strict=True)]
+        highest = [
+            rock if rock > water else water
+            for rock, water in zip(self.rock, self.water, strict=True)
+        ]
         rises = [
             rise * _INSIDE // depth for rise, depth in zip(highest, _DEPTHS, strict=True) if depth
         ]
         rises.sort(reverse=True)
         level = rises[self.due]
+        levels = [level * depth for depth in range(_INSIDE + 1)]
         return bytearray(
-            FLOOR if high * _INSIDE <= level * depth else ROCK if high == rock else WATER
-            for high, rock, depth in zip(highest, self.rock, _DEPTHS, strict=True)
+            [
+                FLOOR if high * _INSIDE <= levels[depth] else ROCK if high == rock else WATER
+                for high, rock, depth in zip(highest, self.rock, _DEPTHS, strict=True)
+            ]
         )
 
 
@@ -92,6 +98,7 @@ def _depth(column: int, line: int) -> int:
 _DEPTHS = tuple(
     _depth(column, line) for line in range(-1, WIDTH - 1) for column in range(-1, WIDTH - 1)
 )
+_WEIGHTS = tuple((_INSIDE - depth, depth) for depth in _DEPTHS)
 
 
 # A boundary stone of 2 x 2 wherever four chunks meet. A floor cell in a corner could be cut off

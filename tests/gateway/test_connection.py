@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import socket
+import struct
 import zlib
 from contextlib import suppress
 
@@ -12,15 +14,16 @@ import trio
 from h2.connection import H2Connection
 from trio.testing import MockClock
 
+import gateway.connection
 from common.limits import (
     FAREWELL_SECONDS_MAX,
     FRAME_BYTES_MAX,
     GRACE_SECONDS,
     HEAD_SECONDS_MAX,
+    HEARTBEAT_SECONDS,
     LINGER_SECONDS,
     SEND_SECONDS_MAX,
     STILL_SECONDS_MAX,
-    STILL_VANISHED_SECONDS_MAX,
     TICK_SECONDS,
     VANISHED_SECONDS_MAX,
 )
@@ -60,7 +63,7 @@ async def test_the_websocket_comes_through_and_is_read_only(calm: MockClock) -> 
         assert got.endswith(b"\x88\x0b" + (1008).to_bytes(2, "big") + b"read_only")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_other_methods_are_refused_also_with_a_big_body(calm: MockClock, method: str) -> None:
     async with a_port() as port:
         client = await port.client()
@@ -75,7 +78,17 @@ async def test_other_methods_are_refused_also_with_a_big_body(calm: MockClock, m
             await client.end()
         assert client.status == 405
         assert client.problem["code"] == "method_not_allowed"
-        assert b"allow: GET" in client.got
+        assert b"allow: GET, OPTIONS" in client.got
+
+
+async def test_options_have_an_answer_without_content(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.ask("OPTIONS /v1/spectate HTTP/1.1")
+        await client.end()
+        head, _, body = client.got.lower().partition(b"\r\n\r\n")
+        assert client.status == 204
+        assert body == b""
+        assert b"\r\ncontent-type:" not in head
 
 
 async def test_a_body_is_refused(calm: MockClock) -> None:
@@ -220,16 +233,18 @@ async def test_a_reader_of_a_small_view_that_is_too_slow_is_resynced_and_not_cut
         assert port.spectators.count == 1
 
 
-async def test_the_kernel_too_lets_spectators_stand_still_for_longer(calm: MockClock) -> None:
+async def test_the_kernel_ends_vanished_peers_but_no_spectator_with_little_room(
+    calm: MockClock,
+) -> None:
     async with a_port() as port:
         watching, silent = await port.watch(), await port.client()
         await watching.until("chunk_static")
-        assert _kernel_seconds(watching) == STILL_VANISHED_SECONDS_MAX
+        assert _kernel_seconds(watching) == 0
         assert _kernel_seconds(silent) == VANISHED_SECONDS_MAX
 
 
 def _kernel_seconds(client: Client) -> float:
-    """How long the other end of ``client`` waits for acknowledgements, or for room."""
+    """How long the other end of ``client`` waits for acknowledgements, or for room; 0: as usual."""
     address = client.stream.socket.getsockname()
     for connection in gc.get_objects():
         if isinstance(connection, Connection):
@@ -238,6 +253,37 @@ def _kernel_seconds(client: Client) -> float:
                 if sock.getpeername() == address:
                     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) / 1000
     raise AssertionError("no connection of this client")
+
+
+@pytest.mark.parametrize("path", ["/v1/spectate", "/v1/spectate/ws"])
+async def test_a_spectator_that_vanished_is_noticed_though_little_is_said(
+    calm: MockClock, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    # The kernel counts in real time. The clock makes ten jumps, of CALM_SECONDS, to a heartbeat.
+    monkeypatch.setattr(gateway.connection, "STILL_VANISHED_SECONDS_MAX", 100 * CALM_SECONDS)
+    async with a_port() as port:
+        clients = [
+            await port.websocket(f"{path}?chunks=0:0", upgrade="ws" in path) for _ in range(2)
+        ]
+        for client in clients:
+            await client.until("chunk_static")
+        _vanish(clients[0])
+        began = trio.current_time()
+        while port.spectators.count == 2:
+            assert trio.current_time() - began < 1000
+            await trio.sleep(HEARTBEAT_SECONDS)
+        await trio.sleep(3 * HEARTBEAT_SECONDS)
+        assert port.spectators.count == 1
+        await port.scene.shard.say(3, arrival())
+        await clients[1].until("chunk_delta")
+
+
+def _vanish(client: Client) -> None:
+    """Let nothing that is sent to ``client`` arrive, not even in the kernel."""
+    refuse_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # BPF: return 0
+    program = struct.pack("HL", 1, ctypes.addressof(refuse_all))
+    so_attach_filter = 26  # asm-generic/socket.h; Python's socket does not name it.
+    client.stream.socket.setsockopt(socket.SOL_SOCKET, so_attach_filter, program)
 
 
 async def test_a_slow_reader_that_answers_pings_late_still_reads_why_it_was_sent_away(

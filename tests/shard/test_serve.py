@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from trio.testing import MockClock
 
 from common.adapters.memory_journal import MemoryJournal
+from common.adapters.memory_shard_bus import MemoryShardBus
 from common.commands import Say, Wait
 from common.envelopes import (
     AckLine,
@@ -22,7 +23,7 @@ from common.envelopes import (
 )
 from common.events import Left
 from common.frames import Position
-from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot
+from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot, Tick
 from common.journal import Committed, Conflict, Row, Snapshot
 from common.limits import (
     LEASE_MS,
@@ -33,6 +34,8 @@ from common.limits import (
     SNAPSHOT_TICKS,
     TICK_SECONDS,
 )
+from shard.world.codec import encode_input
+from shard.world.inputs import Enter
 from tests.shard.town import GATEWAY, Town
 
 
@@ -87,6 +90,31 @@ async def test_nobody_hears_accepted_before_it_is_journaled(
     assert not town.acks("c1")
     journal.gate.set()
     await town.wait_for(lambda: town.acks("c1"))
+
+
+class ForgettingNothing(MemoryShardBus):
+    """Of a shard that is killed before what it dealt with is gone from the stream."""
+
+    async def done(self, slot: Slot, upto: str) -> None:
+        pass
+
+
+async def test_what_was_refused_is_not_accepted_by_who_comes_next(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1", attrs.evolve(town.outside(), bus=ForgettingNothing(town.redis)))
+    await town.join("ann")
+    town.postgres.down = True
+    await town.offer(town.command("ann", "c1", Say("hello")))
+    await town.wait_for(lambda: town.acks("c1"))
+    await town.kill("s1")
+    town.postgres.down = False
+    town.start("s2")
+    await town.offer(town.command("ann", "c2", Say("hello")))
+    await town.wait_for(lambda: town.results("c2"))
+
+    assert [ack.code for ack in town.acks("c1")] == ["unavailable"]
+    assert (SessionId("ses_ann"), CommandId("c1")) not in town.postgres.commands
 
 
 async def test_a_chunk_waits_for_its_commit_while_others_go_on(
@@ -599,3 +627,15 @@ async def test_a_chunk_at_work_is_saved_now_and_then(autojump_clock: MockClock, 
         await town.wait_for(lambda n=number: town.results(f"c{n}"))  # type: ignore[misc]
     assert town.saved_tick("0:0") > 0
     assert len(town.postgres.chunks[ChunkId("0:0")].journal) <= 5
+
+
+async def test_who_entered_by_another_hand_is_shown(autojump_clock: MockClock, town: Town) -> None:
+    """Redis forgot a lease: for a moment two had the slot, and the other one let ada in."""
+    town.start("s1")
+    await town.join("bob")
+    other, chunk = MemoryJournal(town.postgres), ChunkId("2:2")
+    (taken,) = await other.take([chunk], "other")
+    enter = encode_input(Enter(AgentId("ada"), SessionId("ses_ada"), "ada"))
+    await other.commit([Row(chunk, taken.epoch, Tick(1), 0, enter)])
+    static = await town.show("2:2")
+    assert [entity.id for entity in static.entities] == ["ada"]

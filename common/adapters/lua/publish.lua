@@ -1,18 +1,20 @@
--- What one shard has to say: deltas, then lines, then replies, then forwards.
+-- What one shard has to say: deltas, then lines, then replies, then forwards. What it refuses goes
+-- from its stream in the same step.
 -- KEYS: for each delta its stream (also its channel) and its fence; for each line its stream and
---   the binding of its session; for each forward the slot's stream.
--- ARGV: how many deltas, lines, replies, forwards; ms a stream of deltas lives after the last one;
+--   the binding of its session; for each forward the slot's stream; for each refused message too.
+-- ARGV: how many deltas, lines, replies, forwards, refused messages; ms a stream of deltas lives after the last one;
 --   ticks of deltas kept; lines kept; ms that fences and lines live; the prefix of gateways'
 --   channels. Then for each delta: epoch, tick, prev_tick, data; line: seq or '', data; reply:
---   gateway, data; forward: data.
+--   gateway, data; forward: data; refused: its id.
 -- Reply: the positions of the deltas that a newer epoch shut out; nothing of those was done.
 -- Repeated: a tick or seq that is not later than the last one is passed over, unpublished.
 
 local deltas, lines = tonumber(ARGV[1]), tonumber(ARGV[2])
 local replies, forwards = tonumber(ARGV[3]), tonumber(ARGV[4])
-local deltas_ms, ticks_kept, lines_kept = ARGV[5], tonumber(ARGV[6]), ARGV[7]
-local remembered_ms, gateway_prefix = ARGV[8], ARGV[9]
-local k, a = 0, 9
+local settled = tonumber(ARGV[5])
+local deltas_ms, ticks_kept, lines_kept = ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local remembered_ms, gateway_prefix = ARGV[9], ARGV[10]
+local k, a = 0, 10
 
 local function last_id(stream)
   local top = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
@@ -89,6 +91,11 @@ end
 for i = 1, forwards do
   -- Without a bound: these are under way already, and must not be lost.
   redis.call('XADD', KEYS[k + 1], '*', 'm', ARGV[a + 1])
+  k, a = k + 1, a + 1
+end
+
+for i = 1, settled do
+  redis.call('XDEL', KEYS[k + 1], ARGV[a + 1])
   k, a = k + 1, a + 1
 end
 return refused

@@ -60,3 +60,14 @@ def test_a_probe_that_never_reports_holds_nobody_up_for_long() -> None:
 
     assert not breaker.allows(1.9)
     assert breaker.allows(2)
+
+
+def test_it_says_whether_a_probe_is_out() -> None:
+    breaker = a_breaker(failures=3)
+    assert not breaker.is_probing
+
+    breaker.allows(1)
+    assert breaker.is_probing
+
+    breaker.failed(1)
+    assert not breaker.is_probing

@@ -155,6 +155,20 @@ async def test_after_some_failures_in_a_row_nobody_asks_for_a_while(
         await wait_until_it_answers(postgres)
 
 
+async def test_the_first_burst_after_an_outage_waits_for_the_one_that_looks(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_module, "POSTGRES_PAUSE_SECONDS", 0.05)
+    async with trio_asyncio.open_loop(), open_postgres(database_url) as postgres:
+        for _ in range(POSTGRES_FAILURES_MAX):
+            with pytest.raises(InDoubt):
+                await postgres.write("dying", DIE)
+        await trio.sleep(0.1)
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(answers, postgres)
+
+
 async def test_a_call_cancelled_before_it_began_costs_nothing(lonely: Postgres) -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
@@ -224,7 +238,8 @@ async def wait_until_one_waits(connection: asyncpg.Connection[asyncpg.Record]) -
 COMMIT_ONE = """
     select * from journal_commit(
         array[$1], array[$2::bigint], array[1::bigint], array[0], array['{}'::bytea],
-        array[$3], array[$4], array[1::bigint], array[1::bigint], array[null::bigint], array[$5]
+        array[$3], array[$4], array[1::bigint], array[1::bigint], array[null::bigint], array[$5],
+        array[null::text], array[null::bigint]
     )
 """
 

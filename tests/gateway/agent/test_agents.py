@@ -434,6 +434,18 @@ async def test_lines_that_no_message_told_are_found(autojump_clock: MockClock) -
         assert trio.current_time() - began <= LINES_LOOK_SECONDS + 0.1
 
 
+async def test_a_result_that_redis_forgot_is_found_on_record(autojump_clock: MockClock) -> None:
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        await client.command("c-1")
+        scene.shard.mute = True
+        began = trio.current_time()
+        await scene.shard.finish(client.ticket.session)
+        scene.redis.lines.clear()
+        assert (await client.until("result"))["seq"] == 2
+        assert trio.current_time() - began <= LINES_LOOK_SECONDS + 0.1
+
+
 async def test_a_line_that_was_lost_is_told_before_the_next_one(autojump_clock: MockClock) -> None:
     async with a_scene() as scene:
         client = await scene.connect(await scene.ticket())

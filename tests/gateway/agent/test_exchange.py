@@ -461,6 +461,23 @@ def test_a_command_that_was_accepted_after_all_is_not_called_unavailable() -> No
     assert code(client.accept(1)) is None
 
 
+@pytest.mark.parametrize("is_accepted", [False, True])
+def test_a_refusal_of_one_copy_is_not_told_while_another_may_be_accepted(
+    is_accepted: bool,
+) -> None:
+    client = Client()
+    client.offer()
+    client.now_ms += REOFFER_MS
+    assert any(isinstance(one, OfferCommand) for one in client.exchange.overdue(client.now_ms))
+    refusal = attrs.evolve(an_ack(1), seq=None, code="in_flight")
+    assert client.exchange.hear_line(refusal, client.now_ms) == []
+    if is_accepted:
+        assert code(client.accept(1)) is None
+    else:
+        told = client.exchange.settled(CommandId("c-1"), None, client.now_ms)
+        assert code(told) == "in_flight"
+
+
 def test_an_ack_in_time_ends_the_waiting() -> None:
     client = Client()
     client.offer()

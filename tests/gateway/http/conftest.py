@@ -21,12 +21,13 @@ from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.adapters.memory_postgres import MemoryPostgres
 from common.adapters.memory_redis import MemoryRedis
 from common.bus import Offer, Verdict
-from common.grid import Slot
+from common.grid import GatewayId, Slot
 from common.journal import Topology
 from common.settings import Settings
 from gateway.http.app import make_app
 from gateway.http.outside import Outside
 from gateway.ports import Clock
+from gateway.stream.feeds import Feeds
 from gateway.topology import Routes
 
 
@@ -107,15 +108,12 @@ def a_house(clock: Clock | None = None) -> House:
     clock = clock or TrioClock()
     redis = MemoryRedis()
     postgres = MemoryPostgres(clock.now_ms)
-    bus = MemoryGatewayBus(redis)
+    bus, routes = MemoryGatewayBus(redis), Routes(Topology(epoch=1, shard_count=2))
+    courier = StraightCourier(bus)
+    feeds = Feeds(bus, courier, routes, GatewayId("gateway-1"))  # It follows nothing.
     outside = Outside(
-        bus,
-        MemoryAccounts(postgres),
-        clock,
-        StraightCourier(bus),
-        Routes(Topology(epoch=1, shard_count=2)),
-        Settings(),
-    )
+        bus, MemoryAccounts(postgres), clock, courier, routes, Settings(), feeds
+    )  # fmt: skip
     return House(redis, postgres, outside)
 
 

@@ -4,6 +4,12 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
+
+from common.events import Left
+from common.grid import AgentId
+from common.limits import FEED_LINGER_SECONDS
+from tests.gateway.stream.scripted import HERE, THERE, Ear, a_scene, arrival, soon, step
 
 
 def place(house: Any, agent_id: str, **changes: Any) -> None:
@@ -34,6 +40,29 @@ async def test_an_agent_that_left_is_shown_where_it_stood(house: Any, autojump_c
     shown = await show(house, agent["agent_id"])
     assert (shown["online"], shown["chunk"]) == (False, "-1:2")
     assert shown["position"] == {"x": -3, "y": 120}
+
+
+async def test_an_agent_that_is_online_is_shown_where_the_feed_of_its_chunk_has_it(
+    house: Any, autojump_clock: Any
+) -> None:
+    async with a_scene() as scene:
+        house.outside = attrs.evolve(house.outside, whereabouts=scene.feeds)
+        agent = (await house.sign_up())["agent_id"]
+        place(house, agent, x=3, y=4, present=True)
+        ear = Ear()
+        scene.feeds.listen(HERE, ear)
+        await soon()
+        assert "position" not in await show(house, agent), "it has not come yet"
+        await scene.shard.say(1, arrival(agent))
+        await scene.shard.say(2, step(agent, x=7, y=8))
+        await soon()
+        assert (await show(house, agent))["position"] == {"x": 7, "y": 8}
+        await scene.shard.say(3, Left(AgentId(agent), "moved", THERE))
+        await soon()
+        assert "position" not in await show(house, agent)
+        scene.feeds.leave(HERE, ear)
+        await trio.sleep(2 * FEED_LINGER_SECONDS)
+        assert "position" not in await show(house, agent)
 
 
 async def test_a_position_that_is_not_exact_is_not_shown(house: Any, autojump_clock: Any) -> None:

@@ -8,6 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from common.adapters.memory_shard_bus import MemoryShardBus
+from common.frames import Position
+from common.grid import AgentId
 from common.limits import (
     COLLECT_SECONDS,
     FEED_LINGER_SECONDS,
@@ -351,3 +353,19 @@ async def test_listeners_of_an_old_generation_see_the_new_one_from_its_static_on
         await trio.sleep(1)
         assert ear.ticks == ["static 0", "3", "static 2001"]
         assert ear.generations == [1, 2]
+
+
+async def test_nobody_has_a_position_in_a_chunk_that_is_not_known_yet(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        await scene.shard.say(1, arrival("ada"))
+        assert scene.feeds.position(AgentId("ada"), HERE) is None
+        scene.shard.is_up = False
+        scene.feeds.listen(HERE, Ear())
+        await soon()
+        assert scene.feeds.position(AgentId("ada"), HERE) is None
+        scene.shard.is_up = True
+        await trio.sleep(2 * SHOW_SECONDS)
+        assert scene.feeds.position(AgentId("ada"), HERE) == Position(1, 0)
+        assert scene.feeds.position(AgentId("bob"), HERE) is None

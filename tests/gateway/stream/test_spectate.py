@@ -227,14 +227,25 @@ async def test_a_client_that_speaks_is_closed_with_1008(message: dict[str, Any])
         assert stage.spectators.count == 1
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "PATCH"])
 async def test_other_methods_are_405(method: str) -> None:
     async with a_stage() as stage:
         client = stage.watch(method=method)
         await client.done.wait()
         assert client.status == 405
-        assert client.headers["allow"] == "GET"
+        assert client.headers["allow"] == "GET, OPTIONS"
         assert json.loads(client.text)["code"] == "method_not_allowed"
+
+
+async def test_options_names_the_methods_and_has_no_content() -> None:
+    async with a_stage() as stage:
+        client = stage.watch(method="OPTIONS")
+        await client.done.wait()
+        assert client.status == 204
+        assert client.headers["allow"] == "GET, OPTIONS"
+        assert len(client.headers["x-trace-id"]) == 32
+        assert "content-type" not in client.headers
+        assert client.text == ""
 
 
 @pytest.mark.parametrize(

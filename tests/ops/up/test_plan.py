@@ -75,3 +75,9 @@ def test_a_foreign_address_is_refused() -> None:
 def test_ports_end_somewhere() -> None:
     with pytest.raises(Misconfigured, match="65536"):
         check_ports(attrs.evolve(PLAN, port=65_535))
+
+
+def test_spares_are_shards_beyond_the_number_of_slots() -> None:
+    specs = attrs.evolve(PLAN, spares=1).shard_specs(DATABASE, REDIS)
+
+    assert [spec.name for spec in specs] == ["shard-0", "shard-1", "shard-2", "shard-3"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from shard.world.chance import draw
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shard.world.chance import draw, draw_grid
 
 
 def test_a_draw_is_the_same_for_ever() -> None:
@@ -25,3 +28,10 @@ def test_draws_are_spread_over_64_bits() -> None:
     draws = [draw(7, tick) for tick in range(1_000)]
     assert min(draws) < 2**56
     assert max(draws) > 2**64 - 2**56
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.lists(st.integers()), st.lists(st.integers()))
+def test_a_grid_of_draws_is_the_draws_one_by_one(seed: int, xs: list[int], ys: list[int]) -> None:
+    rows = draw_grid(seed, 3, ("hill", 13), xs, ys)
+    if xs:
+        assert rows == [[draw(seed, 3, "hill", 13, x, y) for x in xs] for y in ys]

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.grid import CHUNK_SIZE, ChunkId, chunk_coordinates, chunk_id
 from shard.world.terrain import STEPS, Spot, Terrain, terrain_of
+from tests.shard.world.survey import is_one_piece, survey
 
 OPPOSITE = {"N": "S", "E": "W", "S": "N", "W": "E"}
 FAR = 2**31 // CHUNK_SIZE
 chunks = st.builds(chunk_id, st.integers(-FAR, FAR), st.integers(-FAR, FAR))
 seeds = st.integers(-(2**63), 2**63 - 1)
 generations = st.integers(1, 5)
-
-
-def reachable(terrain: Terrain) -> set[Spot]:
-    start = terrain.floor()[0]
-    seen, frontier = {start}, [start]
-    for x, y in frontier:
-        for dx, dy in STEPS.values():
-            spot = (x + dx, y + dy)
-            if spot not in seen and terrain.is_floor(*spot):
-                seen.add(spot)
-                frontier.append(spot)
-    return seen
 
 
 def beyond(spot: Spot, step: str) -> Spot:
@@ -38,10 +31,6 @@ def neighbour(chunk: ChunkId, step: str) -> ChunkId:
     return chunk_id(cx + STEPS[step][0], cy + STEPS[step][1])
 
 
-def floor_share(terrain: Terrain) -> float:
-    return sum(row.count(".") for row in terrain.rows) / CHUNK_SIZE**2
-
-
 def some_terrains(count: int) -> Iterator[Terrain]:
     for number in range(count):
         yield terrain_of(11, chunk_id(number % 31 - 15, number // 31 - 8), 1 + number % 3)
@@ -51,7 +40,7 @@ def some_terrains(count: int) -> Iterator[Terrain]:
 @settings(max_examples=60, deadline=None)
 def test_the_floor_is_one_connected_piece(seed: int, chunk: ChunkId, generation: int) -> None:
     terrain = terrain_of(seed, chunk, generation)
-    assert reachable(terrain) == set(terrain.floor())
+    assert is_one_piece(terrain)
 
 
 @given(seeds, chunks, generations, generations, st.sampled_from("NESW"))
@@ -67,18 +56,37 @@ def test_neighbours_of_any_generation_agree_about_their_border(
     assert all(terrain.is_floor(*spot) and other.is_floor(*beyond(spot, step)) for spot in exits)
 
 
-def test_600_chunks_have_exits_on_each_side_and_one_piece_of_floor_of_the_right_size() -> None:
-    shares = []
-    for terrain in some_terrains(600):
-        assert len(terrain.rows) == CHUNK_SIZE
-        assert {len(row) for row in terrain.rows} == {CHUNK_SIZE}
-        assert set("".join(terrain.rows)) <= set(".#~")
-        assert all(len(terrain.exits[step]) >= 3 for step in "NESW")
-        assert reachable(terrain) == set(terrain.floor())
-        shares.append(floor_share(terrain))
+@pytest.mark.slow
+def test_10_000_chunks_have_exits_on_each_side_and_one_piece_of_floor_of_the_right_size() -> None:
+    count, workers = 10_000, 2
+    context = multiprocessing.get_context("spawn")  # pytest may have threads: no fork.
+    with ProcessPoolExecutor(workers, context) as pool:
+        parts = [range(first, count, workers) for first in range(workers)]
+        shares = [share for part in pool.map(survey, parts) for share in part]
+    assert len(shares) == count
+    assert_land_is_of_the_right_size(shares)
+
+
+def test_300_chunks_have_exits_on_each_side_and_one_piece_of_floor_of_the_right_size() -> None:
+    assert_land_is_of_the_right_size(survey(range(300)))
+
+
+def assert_land_is_of_the_right_size(shares: list[float]) -> None:
     assert min(shares) > 0.70
     assert max(shares) < 0.90
     assert 0.75 < sum(shares) / len(shares) < 0.85
+
+
+def test_the_land_is_the_same_for_ever() -> None:
+    """If this digest changes, agents may find themselves in rock, and old journals do not replay.
+
+    Then it is as with the digest of the long run in ``test_tick``.
+    """
+    land = hashlib.blake2b(digest_size=16)
+    for number in range(200):
+        terrain = terrain_of(11, chunk_id(number % 21 - 10, number // 21 - 5), 1 + number % 3)
+        land.update("".join(terrain.rows).encode())
+    assert land.hexdigest() == "c7f2f84417e8e1f47e8c3db5f5caef50"
 
 
 def test_the_land_is_no_noise() -> None:

@@ -1,0 +1,17 @@
+"""What the memory's PostgreSQL keeps of a chunk; as ``postgres_history``."""
+
+from __future__ import annotations
+
+from common.adapters.memory_postgres import MemoryPostgres
+from common.grid import ChunkId, Tick
+from common.journal import History
+
+
+async def read_history(postgres: MemoryPostgres, chunk: ChunkId) -> History | None:
+    await postgres.reached("reading a history")
+    kept = postgres.chunks.get(chunk)
+    if kept is None:
+        return None
+    newest = (kept.snapshot,) if kept.snapshot else ()
+    rows = tuple(row for _, row in sorted(kept.journal.items()))
+    return History(chunk, kept.generation, Tick(0), (*kept.past, *newest), rows)

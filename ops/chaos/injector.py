@@ -1,0 +1,187 @@
+"""Does to the world what was drawn, and measures how long it takes to recover.
+
+Two measures: a slot's *takeover*, from the kill or the stop to when another process holds it; and
+for each agent that the fault hit, the time until a command that it sent after it has its result.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+import attrs
+import trio
+
+from common.grid import Cell, Slot, slot_of
+from ops.chaos.cluster import Cluster
+from ops.chaos.faults import Fault
+from ops.chaos.findings import Findings
+from ops.chaos.leases import Leases
+from ops.chaos.player import Player
+from ops.up.run_folder import Running
+
+TAKEOVER_SECONDS_MAX = 5.0  # The promise.
+VICTIM_SECONDS_MAX = 5.0  # Until a victim can be found: it may just be recovering.
+WATCH_SECONDS_MAX = 30.0  # A takeover that takes longer than this is not measured any further.
+OUTAGE_SECONDS = 3.0  # A server killed this long before may still be what a takeover waits for.
+
+
+@attrs.define
+class Injected:
+    """What was done, and what came of it."""
+
+    fault: Fault
+    at: float
+    victim: str
+    has_spare: bool = False
+    """Somebody stood by when it happened."""
+    takeover: float | None = None
+    waiting: set[str] = attrs.field(factory=set)
+    """Agents hit by it, of whom no command sent since has ended yet."""
+    recoveries: list[float] = attrs.field(factory=list)
+
+    @property
+    def takes_slot(self) -> bool:
+        return self.fault.kind in ("kill shard", "pause shard")
+
+
+@attrs.define
+class Injector:
+    cluster: Cluster
+    leases: Leases
+    players: Sequence[Player]
+    findings: Findings
+    now: Callable[[], float]
+    injected: list[Injected] = attrs.field(factory=list)
+    skipped: int = 0
+    """Faults for which there was no victim: nobody held the slot, say."""
+    _paused: set[int] = attrs.field(factory=set)
+
+    async def run(self, faults: Iterable[Fault]) -> None:
+        """Return when the last fault is over and its takeover was measured."""
+        async with trio.open_nursery() as nursery:
+            for fault in faults:
+                await trio.sleep(max(0.0, fault.at - self.now()))
+                nursery.start_soon(self._inject, fault)
+
+    def ended(self, player: str, sent_at: float) -> None:
+        """Take note: a command that ``player`` sent then has its result."""
+        for one in self.injected:
+            if player in one.waiting and sent_at > one.at:
+                one.waiting.discard(player)
+                one.recoveries.append(self.now() - one.at)
+
+    async def _inject(self, fault: Fault) -> None:
+        victim = await self._find(fault)
+        if victim is None:
+            self.skipped += 1
+            return
+        has_spare = self._has_spare(victim)
+        holder = victim.name or ""
+        done = Injected(fault, self.now(), f"{victim.role}-{victim.n}", has_spare)
+        done.waiting = {player.name for player in self.players if self._is_hit(player, fault)}
+        async with trio.open_nursery() as nursery:
+            if not await self._do(fault, victim):
+                self.skipped += 1
+                return
+            self.injected.append(done)
+            if done.takes_slot:
+                nursery.start_soon(self._measure_takeover, done, holder)
+            if fault.kind == "pause shard":
+                nursery.start_soon(self._let_go, victim.pid, fault.seconds)
+
+    async def _do(self, fault: Fault, victim: Running) -> bool:
+        """Return whether there was somebody to do it to."""
+        match fault.kind:
+            case "cut subscriptions":
+                return await self.leases.cut_subscriptions()
+            case "pause shard":
+                return _signal(victim.pid, signal.SIGSTOP)
+            case _:
+                return _signal(victim.pid, signal.SIGKILL)
+
+    async def _find(self, fault: Fault) -> Running | None:
+        with trio.move_on_after(VICTIM_SECONDS_MAX):
+            while True:
+                victim = self._victim(fault)
+                if victim is not None and victim.pid not in self._paused:
+                    return victim
+                await trio.sleep(0.05)
+        return None
+
+    def _victim(self, fault: Fault) -> Running | None:
+        match fault.kind:
+            case "kill shard" | "pause shard":
+                holder = self.leases.holders.get(Slot(fault.n))
+                return next((one for one in self.cluster.shards() if one.name == holder), None)
+            case "kill gateway":
+                return self.cluster.running("gateway", fault.n)
+            case "kill redis" | "cut subscriptions":
+                return self.cluster.running("redis")
+            case "kill postgres":
+                return self.cluster.running("postgres")
+
+    def _has_spare(self, victim: Running) -> bool:
+        """Whether more stand by than there are slots, but for the victim's, that wait for one."""
+        able = {
+            one.name
+            for one in self.cluster.shards()
+            if one.pid not in self._paused and one.pid != victim.pid
+        }
+        holders = set(self.leases.holders.values())
+        waiting = [
+            holder
+            for holder in self.leases.holders.values()
+            if holder not in able and holder != victim.name
+        ]
+        return len(able - holders) > len(waiting)
+
+    def _is_hit(self, player: Player, fault: Fault) -> bool:
+        match fault.kind:
+            case "kill shard" | "pause shard":
+                if player.agent is None:
+                    return False
+                at = Cell(player.agent.position.x, player.agent.position.y)
+                return slot_of(at.chunk, self.cluster.size.shards) == fault.n
+            case "kill gateway":
+                return player.agent is not None and player.agent.url == self.cluster.urls[fault.n]
+            case "kill redis" | "kill postgres" | "cut subscriptions":
+                return True
+
+    async def _let_go(self, pid: int, seconds: float) -> None:
+        self._paused.add(pid)
+        try:
+            await trio.sleep(seconds)
+        finally:
+            self._paused.discard(pid)
+            _signal(pid, signal.SIGCONT)
+
+    async def _measure_takeover(self, done: Injected, holder: str) -> None:
+        with trio.move_on_after(WATCH_SECONDS_MAX):
+            await self.leases.wait_other(Slot(done.fault.n), holder)
+            done.takeover = self.now() - done.at
+        if self.is_judged(done) and not (done.takeover or 1e9) <= TAKEOVER_SECONDS_MAX:
+            took = f"{done.takeover:.1f} s" if done.takeover else "no takeover"
+            self.findings.add(
+                "a spare takes over within 5 s", f"slot {done.fault.n}", took, done.at
+            )
+
+    def is_judged(self, done: Injected) -> bool:
+        """Whether a takeover had all it needs: a spare, and servers that were there."""
+        until = done.at + (done.takeover or WATCH_SECONDS_MAX)
+        outages = [
+            other.at
+            for other in self.injected
+            if other.fault.kind in ("kill redis", "kill postgres")
+            and done.at - OUTAGE_SECONDS < other.at < until
+        ]
+        return done.has_spare and not outages
+
+
+def _signal(pid: int, how: signal.Signals) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, how)
+        return True
+    return False

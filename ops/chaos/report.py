@@ -1,0 +1,169 @@
+"""What a run of chaos tells the person who started it: tables, and what to look into.
+
+It only draws; what counts as wrong was decided before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+
+from ops.chaos.chronicle import Chronicle
+from ops.chaos.faults import KINDS
+from ops.chaos.findings import Findings
+from ops.chaos.injector import Injected, Injector
+from ops.chaos.ledger import Entry
+from ops.chaos.player import Player
+from ops.chaos.witness import Witness
+
+SHOWN_MAX = 20  # Violations in full; one broken promise can break a thousand times.
+
+
+@attrs.frozen
+class Story:
+    """All that a run has to tell."""
+
+    seed: int
+    seconds: float
+    """Of load, without starting and settling."""
+    injector: Injector
+    players: Sequence[Player]
+    witnesses: Sequence[Witness]
+    chronicle: Chronicle
+    findings: Findings
+    kept: Path
+
+
+def show(story: Story, console: Console) -> None:
+    for table in (_faults(story), _kinds(story), _outcomes(story), _streams(story)):
+        console.print(table)
+    _verdict(story, console)
+
+
+def _faults(story: Story) -> Table:
+    table = Table(title=f"What was injected, seed {story.seed}")
+    for column in ("at", "fault", "victim", "taken over", "agents hit", "median", "slowest"):
+        table.add_column(column, justify="left" if column in ("fault", "victim") else "right")
+    for one in story.injector.injected:
+        pause = f" for {one.fault.seconds:.1f} s" if one.fault.seconds else ""
+        table.add_row(
+            f"{one.at:.1f} s",
+            one.fault.kind + pause,
+            one.victim,
+            _takeover(one, story.injector),
+            str(len(one.recoveries) + len(one.waiting)),
+            _seconds(percentile(one.recoveries, 50)),
+            _seconds(max(one.recoveries, default=None)),
+        )
+    return table
+
+
+def _takeover(one: Injected, injector: Injector) -> str:
+    if not one.takes_slot:
+        return ""
+    text = _seconds(one.takeover)
+    return text if injector.is_judged(one) else f"({text})"
+
+
+def _kinds(story: Story) -> Table:
+    table = Table(
+        title="Until agents were served again",
+        caption="Takeovers in brackets had no spare, or Redis or PostgreSQL was away: not judged."
+        f" {story.injector.skipped} faults found no victim.",
+    )
+    for column in ("fault", "times", "p50", "p90", "p99", "max", "takeover p50", "max"):
+        table.add_column(column, justify="left" if column == "fault" else "right")
+    for kind in KINDS:
+        mine = [one for one in story.injector.injected if one.fault.kind == kind]
+        times = [time for one in mine for time in one.recoveries]
+        taken = [
+            one.takeover
+            for one in mine
+            if one.takeover is not None and story.injector.is_judged(one)
+        ]
+        figures = [percentile(times, p) for p in (50, 90, 99, 100)]
+        takeovers = [percentile(taken, p) for p in (50, 100)] if taken else [None, None]
+        table.add_row(kind, str(len(mine)), *map(_seconds, (*figures, *takeovers)))
+    return table
+
+
+def _outcomes(story: Story) -> Table:
+    table = Table(title="Commands by outcome")
+    table.add_column("command")
+    outcomes: dict[str, Counter[str]] = {}
+    for player in story.players:
+        for entries in player.ledger.sessions.values():
+            for entry in entries.values():
+                outcomes.setdefault(entry.command["name"], Counter())[_outcome(entry)] += 1
+    columns = sorted({outcome for counts in outcomes.values() for outcome in counts})
+    for column in (*columns, "all"):
+        table.add_column(column, justify="right")
+    for name, counts in sorted(outcomes.items()):
+        table.add_row(name, *(str(counts[column]) for column in columns), str(counts.total()))
+    total = sum(counts.total() for counts in outcomes.values())
+    table.caption = f"{total / story.seconds:.0f} commands a second over {story.seconds:.0f} s"
+    return table
+
+
+def _outcome(entry: Entry) -> str:
+    if entry.result is not None:
+        return entry.result.reason or entry.result.status
+    if entry.ack is not None:
+        return f"rejected: {entry.ack.code}" if entry.ack.code else "no result"
+    return "given up before its ack"
+
+
+def _streams(story: Story) -> Table:
+    table = Table(title="What was checked")
+    table.add_column("")
+    table.add_column("", justify="right")
+    ledgers = [player.ledger for player in story.players]
+    gaps = sum(len(gaps) for witness in story.witnesses for gaps in witness.gaps.values())
+    rows = {
+        "agents": len(ledgers),
+        "sessions": sum(len(ledger.sessions) for ledger in ledgers),
+        "resumed connections": sum(ledger.resumed for ledger in ledgers),
+        "deltas seen": story.chronicle.deltas,
+        "sayings heard": len(story.chronicle.said),
+        "spectators": len(story.witnesses),
+        "their resumed connections": sum(witness.resumes for witness in story.witnesses),
+        "resyncs they were told": sum(witness.resyncs for witness in story.witnesses),
+        "chunks shown anew after one": gaps,
+    }
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def _verdict(story: Story, console: Console) -> None:
+    violations = story.findings.violations
+    if not violations:
+        console.print("No violation.")
+        return
+    table = Table(title=f"{len(violations)} violations")
+    for column in ("at", "promise", "who", "what"):
+        table.add_column(column, overflow="fold")
+    for one in violations[:SHOWN_MAX]:
+        table.add_row(_seconds(one.at), one.promise, one.subject, one.details)
+    console.print(table)
+    for promise, count in Counter(one.promise for one in violations).items():
+        console.print(f"{count:5} x {promise}")
+    console.print(f"Seed {story.seed}. Data and logs are kept in {story.kept}")
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """Return the nearest-rank percentile; None of nothing."""
+    ranked = sorted(values)
+    if not ranked:
+        return None
+    return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} s"

@@ -1,0 +1,108 @@
+"""Who stands where, by the deltas that were published: the world as anybody can know it.
+
+It hears each delta in the moment of its publication, whoever else hears it. What it checks: a
+chunk's ticks never go back and its deltas name each other; nobody shares a cell; nobody leaves for
+a chunk in which he has not arrived; nothing is said twice. A Redis that has forgotten what it
+published may be told again, but the very same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+
+from common import wire
+from common.bus import Delta
+from common.events import Entered, Event, Failed, Left, Moved, Said
+from common.frames import ChunkDelta, ChunkStatic
+from common.grid import AgentId, ChunkId, Tick
+from ops.simulate.ledger import Ledger
+
+Place = tuple[int, int]
+
+
+@attrs.define(eq=False)
+class Parish:
+    """One chunk."""
+
+    tick: Tick = Tick(0)  # noqa: RUF009 - a NewType call makes no object.
+    places: dict[AgentId, Place] = attrs.field(factory=dict)
+    history: dict[Tick, dict[AgentId, Place]] = attrs.field(factory=dict)
+    """After each delta."""
+    published: dict[Tick, bytes] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class Census:
+    _ledger: Ledger
+    parishes: dict[ChunkId, Parish] = attrs.field(factory=dict, init=False)
+    is_forgotten: bool = attrs.field(default=False, init=False)
+    """Whether Redis was emptied, so that it can't know what was published."""
+    said: Counter[str] = attrs.field(factory=Counter, init=False)
+    _ended: set[AgentId] = attrs.field(factory=set, init=False)
+    """Who left the world, and has not come back since."""
+
+    def hear(self, delta: Delta) -> None:
+        self._ledger.count("deltas")
+        self._ledger.told(f"{delta.chunk} {delta.prev_tick} {delta.tick}", delta.data.decode())
+        parish = self.parishes.setdefault(delta.chunk, Parish())
+        if self.is_forgotten and parish.published.get(delta.tick) == delta.data:
+            return
+        parish.published[delta.tick] = delta.data
+        if delta.tick <= parish.tick:
+            self._ledger.violate(f"{delta.chunk}: tick {delta.tick} after {parish.tick}")
+        elif delta.prev_tick != parish.tick:
+            self._ledger.violate(
+                f"{delta.chunk}: a delta {delta.prev_tick}..{delta.tick} after {parish.tick}"
+            )
+        parish.tick = delta.tick
+        parish.places = dict(parish.places)
+        for event in wire.decode(delta.data, ChunkDelta).events:
+            self._apply(event, delta.chunk, parish)
+        parish.history[delta.tick] = parish.places
+        self._check_cells(delta.chunk, parish)
+
+    def _apply(self, event: Event, chunk: ChunkId, parish: Parish) -> None:
+        match event:
+            case Entered(id=id, x=x, y=y):
+                if id in parish.places:
+                    self._ledger.violate(f"{id} entered {chunk} twice")
+                parish.places[id] = x, y
+                self._ended.discard(id)
+            case Moved(id=id, x=x, y=y):
+                if id not in parish.places:
+                    self._ledger.violate(f"{id} moved in {chunk} without being there")
+                parish.places[id] = x, y
+            case Left(id=id, to=to):
+                if parish.places.pop(id, None) is None:
+                    self._ledger.violate(f"{id} left {chunk} without being there")
+                if to is None:
+                    self._ended.add(id)
+                elif id not in self._ended and not self.chunks_of(id):
+                    self._ledger.violate(f"{id} left {chunk} for {to} and is in none")
+                self._ledger.count("crossings" if to else "leavings")
+            case Said(text=text):
+                self.said[text] += 1
+                if self.said[text] > 1:
+                    self._ledger.violate(f"{text!r} was said twice")
+            case Failed():
+                pass
+
+    def _check_cells(self, chunk: ChunkId, parish: Parish) -> None:
+        if len(set(parish.places.values())) < len(parish.places):
+            self._ledger.violate(f"two agents share a cell of {chunk} at tick {parish.tick}")
+
+    def chunks_of(self, agent: AgentId) -> list[ChunkId]:
+        return [id for id, parish in self.parishes.items() if agent in parish.places]
+
+    def check_static(self, whom: str, static: ChunkStatic) -> None:
+        """What is shown whole is what the deltas up to there add up to."""
+        parish = self.parishes.get(static.chunk, Parish())
+        ticks = [tick for tick in parish.history if tick <= static.tick]
+        known = parish.history[max(ticks)] if ticks else {}
+        shown: dict[AgentId, Place] = {one.id: (one.x, one.y) for one in static.entities}
+        if shown != known:
+            self._ledger.violate(
+                f"{whom} was shown {static.chunk} at {static.tick} with {shown}, not {known}"
+            )

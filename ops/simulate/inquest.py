@@ -1,0 +1,122 @@
+"""When all is calm: is everything where it must be, and nothing left undone?
+
+It stops the shards in good order, and reads what PostgreSQL has then: that is all that a next
+life would know. It is compared with what clients were told and with what was published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from common.envelopes import AckLine, SessionLine
+from common.grid import AgentId, ChunkId, CommandId, SessionId
+from ops.simulate.cluster import Cluster
+from ops.simulate.player import Player
+from shard.world.codec import decode_chunk
+from shard.world.state import Agent
+
+STOPS_MAX = 3
+LIFE_SECONDS = 5.0  # To take the slots, and to load what has something in it.
+STOP_SECONDS = 6.0  # A shard has SHUTDOWN_SECONDS_MAX to put everything in order.
+
+
+async def hold_inquest(cluster: Cluster, players: Sequence[Player]) -> None:
+    _check_ended(cluster, players)
+    for _ in range(STOPS_MAX):
+        await _stop_shards(cluster)
+        if not any(kept.after for kept in cluster.postgres.chunks.values()):
+            break
+        # What came in at the last moment is journaled, and for a next life to deal with.
+        cluster.start_shards()
+        await trio.sleep(LIFE_SECONDS)
+    _check_history(cluster)
+    _check_places(cluster, players)
+
+
+async def _stop_shards(cluster: Cluster) -> None:
+    shards = cluster.shards()
+    for shard in shards:
+        shard.stop.set()
+        cluster.processes.remove(shard)
+    with trio.move_on_after(STOP_SECONDS):
+        for shard in shards:
+            await shard.ended.wait()
+
+
+def _check_ended(cluster: Cluster, players: Sequence[Player]) -> None:
+    violate = cluster.ledger.violate
+    for (session, id), kept in cluster.postgres.commands.items():
+        if kept.result is None:
+            violate(f"{id} of {session} was accepted and never ended")
+    for player in players:
+        if not player.is_settled:
+            violate(f"{player.id} ({player.session}) waits for ever: {player.waits_for}")
+
+
+def _check_history(cluster: Cluster) -> None:
+    violate = cluster.ledger.violate
+    lines: dict[SessionId, dict[int, SessionLine]] = {}
+    for (session, id), kept in cluster.postgres.commands.items():
+        if id in cluster.books.of(session).refused:
+            # A refusal is not durable: who takes the slot over may read the offer once more.
+            cluster.ledger.count("refused, then done")
+        for line in (kept.ack, kept.result):
+            if line is not None and line.seq is not None:
+                if line.seq in lines.setdefault(session, {}):
+                    violate(f"{session}: seq {line.seq} is {line} and another")
+                lines[session][line.seq] = line
+    for session, known in lines.items():
+        if sorted(known) != list(range(1, len(known) + 1)):
+            violate(f"{session} has the seqs {sorted(known)}")
+    for session, book in cluster.books.books.items():
+        for seq, told in book.lines.items():
+            line = lines.get(session, {}).get(seq)
+            if line is None or told != _as_told(line):
+                violate(f"{session} was told {told} at {seq}, and on record is {line}")
+
+
+def _as_told(line: SessionLine) -> tuple[str, CommandId, int, str | None]:
+    if isinstance(line, AckLine):
+        return "ack", line.id, line.tick or 0, None
+    return "result", line.id, line.tick, line.reason
+
+
+@attrs.frozen
+class _Found:
+    chunk: ChunkId
+    agent: Agent
+
+
+def _check_places(cluster: Cluster, players: Sequence[Player]) -> None:
+    violate, found = cluster.ledger.violate, _found(cluster)
+    for agent, places in sorted(found.items()):
+        if len(places) > 1:
+            violate(f"{agent} is in {[one.chunk for one in places]}")
+        if places[0].agent.transfer is not None:
+            violate(f"{agent} stands frozen at a border of {places[0].chunk} for ever")
+    for player in players:
+        (one,) = found.get(player.id, [None])[:1]
+        if one is None:
+            violate(f"{player.id} is in no chunk")
+        elif one.agent.session != player.session:
+            violate(f"{player.id} is driven by {one.agent.session}, not {player.session}")
+        shown = cluster.census.chunks_of(player.id)
+        if one is not None and shown != [one.chunk]:
+            violate(f"{player.id} is shown in {shown} and is in {one.chunk}")
+
+
+def _found(cluster: Cluster) -> dict[AgentId, list[_Found]]:
+    found: dict[AgentId, list[_Found]] = {}
+    for id, kept in sorted(cluster.postgres.chunks.items()):
+        if kept.after:
+            cluster.ledger.violate(f"{id} was not saved at the end")
+        if kept.snapshot is None:
+            continue
+        chunk = decode_chunk(kept.snapshot.state)
+        for agent in chunk.agents.values():
+            found.setdefault(agent.id, []).append(_Found(id, agent))
+        cluster.ledger.told(id, kept.snapshot.digest)
+    return found

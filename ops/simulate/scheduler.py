@@ -1,0 +1,78 @@
+"""One ``trio.run`` that a seed decides: the order in which tasks run, and the time.
+
+Trio shuffles what is ready to run; here its dice are ours. They also stop processes: tasks of a
+stopped one are not run, whatever happens to them, as after SIGSTOP. The clock jumps when all wait.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import random
+from collections.abc import Awaitable, Callable, Iterator, MutableSequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import trio
+from trio._core import _run as trio_run
+from trio.testing import MockClock
+
+T = TypeVar("T")
+
+_process: contextvars.ContextVar[str] = contextvars.ContextVar("process", default="")
+
+
+def belong_to(process: str) -> None:
+    """Make the current task, and those that it will start, a part of ``process``."""
+    _process.set(process)
+
+
+class Scheduler(random.Random):
+    """Takes the place of trio's own dice."""
+
+    def __init__(self, seed: str) -> None:
+        super().__init__(seed)
+        self._stopped: dict[str, list[trio.lowlevel.Task]] = {}
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        """Called by trio with each batch of tasks that it is about to run."""
+        super().shuffle(x)
+        if self._stopped:
+            for task in tuple(x):
+                held = self._stopped.get(task.context.get(_process, ""))
+                if held is not None:
+                    x.remove(task)
+                    held.append(task)
+
+    def is_stopped(self, process: str) -> bool:
+        return process in self._stopped
+
+    def stop(self, process: str) -> None:
+        self._stopped.setdefault(process, [])
+
+    def go_on_all(self) -> None:
+        for process in tuple(self._stopped):
+            self.go_on(process)
+
+    def go_on(self, process: str) -> None:
+        held = self._stopped.pop(process, [])
+        trio_run.GLOBAL_RUN_CONTEXT.runner.runq.extend(held)
+
+
+def run_seeded(seed: str, main: Callable[[Scheduler], Awaitable[T]]) -> T:
+    """Return what ``main`` returns; the same for the same ``seed``, in any process."""
+    scheduler = Scheduler(seed)
+    with _in_charge(scheduler):
+        return trio.run(main, scheduler, clock=MockClock(autojump_threshold=0))
+
+
+@contextmanager
+def _in_charge(scheduler: Scheduler) -> Iterator[None]:
+    # What trio does under Hypothesis: batches are sorted by the age of their tasks, then shuffled.
+    dice, is_sorted = trio_run._r, trio_run._ALLOW_DETERMINISTIC_SCHEDULING
+    trio_run._r = scheduler
+    trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # Final; pytest-trio sets it.
+    try:
+        yield
+    finally:
+        trio_run._r = dice
+        trio_run._ALLOW_DETERMINISTIC_SCHEDULING = is_sorted  # type: ignore[misc]  # Final; pytest-trio sets it.

@@ -1,0 +1,142 @@
+"""A shard's ports, through its cable, and a witness to what it writes.
+
+They decide nothing. The witness sees each write in the very step in which it happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from common.bus import Outgoing, Received, SlotBeat
+from common.grid import AgentId, ChunkId, Epoch, SessionId, Slot, Tick, TransferId
+from common.journal import (
+    Committed,
+    Conflict,
+    Fact,
+    Row,
+    Snapshot,
+    Taken,
+    Topology,
+    TransferState,
+    World,
+)
+from ops.simulate.network import Cable
+from ops.simulate.writers import Writers
+from shard.ports import Bus, Journal, Leases
+
+
+@attrs.frozen(eq=False)
+class CableShardBus:
+    _bus: Bus
+    _cable: Cable
+
+    async def receive(self, slot: Slot, after: str, count: int, wait_ms: int) -> Sequence[Received]:
+        return await self._cable.call(lambda: self._bus.receive(slot, after, count, wait_ms))
+
+    async def done(self, slot: Slot, upto: str) -> None:
+        await self._cable.call(lambda: self._bus.done(slot, upto))
+
+    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
+        return await self._cable.call(lambda: self._bus.publish(outgoing), may_repeat=True)
+
+    async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:
+        return await self._cable.call(lambda: self._bus.fence(chunks))
+
+    async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
+        return await self._cable.call(lambda: self._bus.absent(sessions))
+
+    async def reprieve(self, sessions: Iterable[SessionId]) -> None:
+        await self._cable.call(lambda: self._bus.reprieve(sessions))
+
+    async def beat(self, slot: Slot, beat: SlotBeat) -> None:
+        await self._cable.call(lambda: self._bus.beat(slot, beat))
+
+    async def ping(self) -> None:
+        await self._cable.call(self._bus.ping)
+
+
+@attrs.frozen(eq=False)
+class CableLeases:
+    _leases: Leases
+    _cable: Cable
+
+    async def acquire(self, slot: Slot, holder: str) -> bool:
+        return await self._cable.call(lambda: self._leases.acquire(slot, holder))
+
+    async def renew(self, slot: Slot, holder: str) -> bool:
+        return await self._cable.call(lambda: self._leases.renew(slot, holder))
+
+    async def release(self, slot: Slot, holder: str) -> None:
+        await self._cable.call(lambda: self._leases.release(slot, holder))
+
+
+@attrs.frozen(eq=False)
+class CableJournal:
+    _journal: Journal
+    _cable: Cable
+    _writers: Writers
+    _name: str
+
+    async def world(self) -> World:
+        return await self._cable.call(self._journal.world)
+
+    async def topology(self) -> Topology:
+        return await self._cable.call(self._journal.topology)
+
+    async def chunks(self) -> Sequence[ChunkId]:
+        return await self._cable.call(self._journal.chunks)
+
+    async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
+        async def act() -> Sequence[Taken]:
+            taken = await self._journal.take(chunks, holder)
+            self._writers.took(self._name, taken)
+            return taken
+
+        return await self._cable.call(act)
+
+    async def generation(self, chunk: ChunkId) -> tuple[int, Tick]:
+        return await self._cable.call(lambda: self._journal.generation(chunk))
+
+    async def commit(self, rows: Sequence[Row]) -> Committed | Conflict:
+        async def act() -> Committed | Conflict:
+            outcome = await self._journal.commit(rows)
+            if isinstance(outcome, Committed):
+                self._writers.wrote(self._name, rows, outcome.fenced)
+            return outcome
+
+        return await self._cable.call(act)
+
+    async def record(self, facts: Sequence[Fact]) -> frozenset[ChunkId]:
+        async def act() -> frozenset[ChunkId]:
+            fenced = await self._journal.record(facts)
+            self._writers.wrote(self._name, facts, fenced)
+            return fenced
+
+        return await self._cable.call(act)
+
+    async def save(
+        self, snapshots: Sequence[Snapshot], empty: frozenset[ChunkId]
+    ) -> frozenset[ChunkId]:
+        async def act() -> frozenset[ChunkId]:
+            fenced = await self._journal.save(snapshots, empty)
+            self._writers.wrote(self._name, snapshots, fenced)
+            return fenced
+
+        return await self._cable.call(act)
+
+    async def transfer(self, transfer: TransferId) -> TransferState | None:
+        return await self._cable.call(lambda: self._journal.transfer(transfer))
+
+    async def cancel_transfer(self, transfer: TransferId) -> TransferState:
+        return await self._cable.call(lambda: self._journal.cancel_transfer(transfer))
+
+    async def whereabouts(self, agent: AgentId) -> ChunkId | None:
+        return await self._cable.call(lambda: self._journal.whereabouts(agent))
+
+    async def prune(self) -> int:
+        return await self._cable.call(self._journal.prune)
+
+    async def ping(self) -> None:
+        await self._cable.call(self._journal.ping)

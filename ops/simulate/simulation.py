@@ -1,0 +1,126 @@
+"""One simulated world from its first to its last moment: a storm, the calm after it, the inquest.
+
+The storm lasts as long as the plan says. Then nothing goes wrong any more, nobody begins anything
+new, and all that is in flight must end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+
+import attrs
+import structlog.testing
+import trio
+
+from common.grid import ChunkId, chunk_id
+from ops.simulate.cluster import Cluster
+from ops.simulate.front_desk import FrontDesk
+from ops.simulate.inquest import hold_inquest
+from ops.simulate.ledger import Ledger
+from ops.simulate.network import Network
+from ops.simulate.plan import Plan
+from ops.simulate.player import Player
+from ops.simulate.scheduler import Scheduler, run_seeded
+from ops.simulate.servers import Adapters
+from ops.simulate.storm import Storm
+from ops.simulate.watcher import Watcher
+from ops.simulate.weather import Weather
+
+CALM_SECONDS_MIN = 15.0  # For slots to be taken again (5 s), and for crossings to be settled.
+CALM_SECONDS_MAX = 150.0  # A session that is lost late in the storm lasts for 60 s.
+
+
+@attrs.frozen
+class Outcome:
+    """``digest`` is over all that was told to anybody; ``seconds`` were simulated in ``took``."""
+
+    plan: Plan
+    violation: str | None
+    digest: str
+    seconds: float
+    took: float
+    counts: Counter[str]
+    recent: tuple[str, ...]
+    """What happened last, in short; ``transcript`` has all that was told, too."""
+    transcript: tuple[str, ...] = attrs.field(repr=False)
+
+
+def simulate(plan: Plan, adapters: Adapters | None = None) -> Outcome:
+    """Run ``plan`` to its end, or to the first violation."""
+    ledger, began = Ledger(), time.perf_counter()
+    with structlog.testing.capture_logs():  # Processes that die have a lot to say.
+        seconds = run_seeded(f"{plan.seed}", partial(_live, plan, ledger, adapters or Adapters()))
+    return Outcome(
+        plan,
+        ledger.violation,
+        ledger.digest,
+        seconds,
+        time.perf_counter() - began,
+        ledger.counts,
+        tuple(ledger.recent),
+        tuple(ledger.transcript),
+    )
+
+
+async def _live(plan: Plan, ledger: Ledger, adapters: Adapters, scheduler: Scheduler) -> float:
+    async with trio.open_nursery() as nursery:
+        weather = Weather(plan.dice("weather"), plan.faults)
+        network = Network(weather, ledger, nursery)
+        cluster = Cluster(plan, ledger, scheduler, network, adapters, nursery)
+        nursery.start_soon(_until_broken, cluster, nursery.cancel_scope)
+        await _run(cluster)
+        nursery.cancel_scope.cancel()
+    return trio.current_time()
+
+
+async def _until_broken(cluster: Cluster, everything: trio.CancelScope) -> None:
+    await cluster.ledger.broken.wait()
+    cluster.scheduler.go_on_all()  # Who is stopped can't end.
+    everything.cancel()
+
+
+async def _run(cluster: Cluster) -> None:
+    plan = cluster.plan
+    cluster.start_all()
+    desk = FrontDesk(cluster)
+    players = [
+        Player(cluster, desk, desk.sign_up(f"p{number}"), plan.dice(f"player {number}"))
+        for number in range(plan.agents)
+    ]
+    watchers = [
+        Watcher(cluster, f"w{number}", _view(plan, number), plan.dice(f"watcher {number}"))
+        for number in range(plan.spectators)
+    ]
+    storm = Storm(cluster, plan.dice("storm"))
+    for live in [*(one.live for one in players), *(one.live for one in watchers)]:
+        cluster.network.start(live)
+    with trio.move_on_after(plan.minutes * 60):
+        await storm.rage()
+    await storm.end()
+    for player in players:
+        player.is_done = True
+    await _calm(cluster, players)
+    await hold_inquest(cluster, players)
+
+
+def _view(plan: Plan, number: int) -> list[ChunkId]:
+    """Some chunks around the first one, in any order; always that one."""
+    dice = plan.dice(f"view {number}")
+    around = [chunk_id(cx, cy) for cx in (-1, 0, 1) for cy in (-1, 0, 1) if (cx, cy) != (0, 0)]
+    return [chunk_id(0, 0), *dice.sample(around, dice.randrange(4))]
+
+
+async def _calm(cluster: Cluster, players: list[Player]) -> None:
+    await trio.sleep(CALM_SECONDS_MIN)
+    with trio.move_on_after(CALM_SECONDS_MAX):
+        # Whatever it waits for changes in a hundred places: looking costs less.
+        while not (all(p.is_settled for p in players) and _is_settled(cluster)):  # noqa: ASYNC110 - no one event
+            await trio.sleep(1)
+    cluster.ledger.event("all is calm")
+
+
+def _is_settled(cluster: Cluster) -> bool:
+    postgres = cluster.postgres
+    return all(kept.result is not None for kept in postgres.commands.values())

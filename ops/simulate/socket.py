@@ -1,0 +1,109 @@
+"""The client's end of one ASGI connection, in memory: what it is sent, it hears in the same step.
+
+It knows no protocol. A cut connection first goes deaf, as one whose last packets were lost, and
+then is gone; the server may be told of that late, or learns it from a reader that reads no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, cast
+
+import attrs
+import trio
+from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent
+
+TO_SERVER_MAX = 1_000  # More than a client says while its server is stopped.
+
+
+@attrs.define(eq=False)
+class Socket:
+    """``changed`` is called at every change of ``state``, ``hear`` with each piece of text."""
+
+    _kind: Literal["http", "websocket"]
+    _hear: Callable[[str], None]
+    _changed: Callable[[], None]
+    state: Literal["opening", "open", "refused", "closed"] = attrs.field(
+        default="opening", init=False
+    )
+    status: int | None = attrs.field(default=None, init=False)
+    """Of the refusal."""
+    code: int | None = attrs.field(default=None, init=False)
+    """Of the close; None when the connection just ended."""
+    is_deaf: bool = attrs.field(default=False, init=False)
+    slow_until: float = attrs.field(default=0.0, init=False)
+    """Until then what the server writes is stuck."""
+    _sender: trio.MemorySendChannel[ASGIReceiveEvent] = attrs.field(init=False)
+    _receiver: trio.MemoryReceiveChannel[ASGIReceiveEvent] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sender, self._receiver = trio.open_memory_channel[ASGIReceiveEvent](TO_SERVER_MAX)
+        if self._kind == "websocket":
+            self._put({"type": "websocket.connect"})
+        else:
+            self._put({"type": "http.request", "body": b"", "more_body": False})
+
+    # What the server calls
+
+    async def receive(self) -> ASGIReceiveEvent:
+        return await self._receiver.receive()
+
+    async def send(self, event: ASGISendEvent) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.slow_until > trio.current_time():
+            await trio.sleep_until(self.slow_until)
+        if not self.is_deaf and self.state in ("opening", "open"):
+            self._take(event)
+
+    def _take(self, event: ASGISendEvent) -> None:
+        match event["type"]:
+            case "websocket.accept":
+                self._become("open")
+            case "websocket.send":
+                self._hear(event["text"] or "")
+            case "websocket.close":
+                self.code = event["code"]
+                self.leave()
+            case "http.response.start" if event["status"] == 200:
+                self._become("open")
+            case "http.response.start" | "websocket.http.response.start":
+                self.status = event["status"]
+                self._become("refused")
+            case "http.response.body" if self.state == "open":
+                self._hear(event["body"].decode())
+            case _:
+                pass
+
+    def server_ended(self) -> None:
+        if self.state in ("opening", "open"):
+            self._become("closed")
+
+    # What the client calls
+
+    def say(self, text: str) -> None:
+        if self.state == "open" and not self.is_deaf:
+            self._put({"type": "websocket.receive", "text": text, "bytes": None})
+
+    def leave(self) -> None:
+        """End the connection; the server hears of it."""
+        self.is_deaf = True
+        self._put(
+            cast(
+                "ASGIReceiveEvent",
+                {"type": "websocket.disconnect", "code": 1006}
+                if self._kind == "websocket"
+                else {"type": "http.disconnect"},
+            )
+        )
+        if self.state in ("opening", "open"):
+            self._become("closed")
+
+    def _put(self, event: ASGIReceiveEvent) -> None:
+        try:
+            self._sender.send_nowait(event)
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            return  # The server reads no more.
+
+    def _become(self, state: Literal["open", "refused", "closed"]) -> None:
+        self.state = state
+        self._changed()

@@ -1,0 +1,153 @@
+"""Each judge, alone: what it must notice, it notices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import trio
+
+from common import wire
+from common.bus import Delta
+from common.events import Entered, Event, Left, Moved, Said
+from common.frames import Ack, ChunkDelta, ChunkStatic, Position, Result
+from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick
+from common.journal import Row, Taken
+from ops.simulate.books import Books
+from ops.simulate.census import Census
+from ops.simulate.ledger import Ledger
+from ops.simulate.sight import Sight
+from ops.simulate.writers import Writers
+
+HERE, THERE, ADA, BOB = ChunkId("0:0"), ChunkId("1:0"), AgentId("ada"), AgentId("bob")
+SESSION = SessionId("ses_1")
+
+
+def a_delta(tick: int, prev_tick: int, *events: Event, chunk: ChunkId = HERE) -> Delta:
+    frame = ChunkDelta(chunk, Tick(tick), Tick(prev_tick), list(events))
+    return Delta(chunk, Tick(tick), Tick(prev_tick), wire.encode(frame))
+
+
+def ada_enters(tick: int = 1, chunk: ChunkId = HERE) -> Delta:
+    return a_delta(tick, 0, Entered(ADA, "agent", 1, 1), chunk=chunk)
+
+
+async def judged(*deltas: Delta) -> str | None:
+    await trio.lowlevel.checkpoint()
+    ledger = Ledger()
+    census = Census(ledger)
+    for delta in deltas:
+        census.hear(delta)
+    return ledger.violation
+
+
+async def test_an_ordinary_life_breaks_nothing() -> None:
+    crossing = [
+        ada_enters(),
+        a_delta(2, 1, Moved(ADA, 2, 1)),
+        a_delta(9, 0, Entered(ADA, "agent", 50, 1), chunk=THERE),
+        a_delta(4, 2, Left(ADA, "moved", THERE)),
+        a_delta(10, 9, Left(ADA, "session_ended"), chunk=THERE),
+    ]
+    assert await judged(*crossing) is None
+
+
+@pytest.mark.parametrize(
+    ("deltas", "words"),
+    [
+        ([ada_enters(), a_delta(1, 0)], "tick 1 after 1"),
+        ([ada_enters(), a_delta(3, 2)], "2..3 after 1"),
+        ([ada_enters(), a_delta(2, 1, Entered(BOB, "agent", 1, 1))], "share a cell"),
+        ([ada_enters(), a_delta(2, 1, Left(ADA, "moved", THERE))], "is in none"),
+        ([ada_enters(), a_delta(2, 1, Said(ADA, "x"), Said(ADA, "x"))], "said twice"),
+        ([ada_enters(), a_delta(2, 1, Entered(ADA, "agent", 2, 2))], "entered 0:0 twice"),
+        ([a_delta(1, 0, Moved(ADA, 1, 1))], "without being there"),
+        ([a_delta(1, 0, Left(ADA, "session_ended"))], "without being there"),
+    ],
+)
+async def test_the_census_notices(deltas: Sequence[Delta], words: str) -> None:
+    assert words in (await judged(*deltas) or "")
+
+
+async def test_a_redis_that_forgot_may_be_told_the_same_again_and_nothing_else() -> None:
+    ledger = Ledger()
+    census = Census(ledger)
+    census.hear(ada_enters())
+    census.is_forgotten = True
+    census.hear(ada_enters())
+    assert ledger.violation is None
+    census.hear(a_delta(1, 0, Entered(BOB, "agent", 1, 1)))
+    assert ledger.violation is not None
+
+
+async def test_a_static_is_what_the_deltas_add_up_to() -> None:
+    ledger = Ledger()
+    census = Census(ledger)
+    census.hear(ada_enters())
+    census.check_static("x", ChunkStatic(HERE, 1, Tick(0), 50, [], []))
+    assert ledger.violation is None
+    census.check_static("x", ChunkStatic(HERE, 1, Tick(1), 50, [], []))
+    assert ledger.violation is not None
+
+
+def an_ack(seq: int | None, id: str = "c-1", tick: int = 5) -> Ack:
+    if seq is None:
+        return Ack(CommandId(id), "rejected", code="unavailable")
+    return Ack(CommandId(id), "accepted", tick=Tick(tick), seq=seq)
+
+
+def a_result(seq: int, id: str = "c-1") -> Result:
+    return Result(CommandId(id), seq, "completed", Tick(9), HERE, Position(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ([an_ack(1), a_result(2), an_ack(1), a_result(2)], None),
+        ([an_ack(2)], "seq 2 after 0"),
+        ([a_result(1)], "before its ack"),
+        ([an_ack(1), an_ack(2)], "at 1 and at 2"),
+        ([an_ack(1), an_ack(1, tick=6)], "and is now"),
+        ([an_ack(1), a_result(2), a_result(3)], "at 2 and at 3"),
+        ([an_ack(1), an_ack(None)], "and then unavailable"),
+    ],
+)
+async def test_the_books_notice(told: Sequence[Ack | Result], words: str | None) -> None:
+    ledger = Ledger()
+    books = Books(ledger)
+    for frame in told:
+        books.hear(SESSION, frame)
+    if words is None:
+        assert ledger.violation is None
+    else:
+        assert words in str(ledger.violation)
+
+
+async def test_a_sight_is_one_chunk_without_a_gap() -> None:
+    for tick, prev_tick, is_broken in ((2, 1, False), (3, 2, True), (1, 0, True)):
+        ledger = Ledger()
+        census = Census(ledger)
+        census.hear(a_delta(1, 0))
+        sight = Sight("ada", ledger, census)
+        sight.see(ChunkStatic(HERE, 1, Tick(1), 50, [], []))
+        sight.see(ChunkDelta(HERE, Tick(tick), Tick(prev_tick), []))
+        assert (ledger.violation is not None) == is_broken
+
+
+async def test_only_the_newest_epoch_may_write_and_only_who_took_it() -> None:
+    ledger = Ledger()
+    writers = Writers(ledger)
+
+    def take(process: str, epoch: int) -> None:
+        writers.took(process, [Taken(HERE, Epoch(epoch), 1, Tick(0), None, None, ())])
+
+    def write(process: str, epoch: int, *fenced: ChunkId) -> None:
+        writers.wrote(process, [Row(HERE, Epoch(epoch), Tick(1), 0, b"")], frozenset(fenced))
+
+    take("a", 1)
+    write("a", 1)
+    take("b", 2)
+    write("a", 1, HERE)
+    assert ledger.violation is None
+    write("a", 1)
+    assert "after 2 was taken" in str(ledger.violation)

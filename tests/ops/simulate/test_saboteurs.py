@@ -1,0 +1,47 @@
+"""The harness proves itself: a cluster with one promise switched off is found out."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.stream import follow
+from ops.simulate.plan import Plan
+from ops.simulate.servers import Adapters
+from ops.simulate.simulation import Outcome, simulate
+from tests.ops.simulate.saboteurs import (
+    FORGETFUL,
+    INDIFFERENT,
+    UNFENCED,
+    fold_anything,
+    follows_somehow,
+)
+
+SEEDS_MAX = 200  # The issue's.
+
+
+def first_failure(adapters: Adapters | None = None) -> Outcome:
+    for seed in range(SEEDS_MAX):
+        outcome = simulate(Plan(seed, minutes=0.5, agents=8, spectators=1), adapters)
+        if outcome.violation is not None:
+            return outcome
+    raise AssertionError("nothing was noticed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "adapters", [UNFENCED, FORGETFUL, INDIFFERENT], ids=["fence", "dedupe", "transfer table"]
+)
+def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters) -> None:
+    outcome = first_failure(adapters)
+    again = simulate(outcome.plan, adapters)
+    assert (again.violation, again.digest) == (outcome.violation, outcome.digest)
+    assert simulate(outcome.plan).violation is None, "it is not the sabotage that was found"
+
+
+@pytest.mark.slow
+def test_a_gap_that_nobody_looks_for_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(follow, "is_next", follows_somehow)
+        patch.setattr(follow, "fold", fold_anything)
+        outcome = first_failure()
+    assert simulate(outcome.plan).violation is None, "it is not the sabotage that was found"
