@@ -145,6 +145,7 @@ class Retired:
     tick: Tick
 
 
+@attrs.frozen
 class History:
     """What is kept of a chunk: its snapshots in order, and the journal after the first of them.
 

@@ -127,10 +127,11 @@ PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wa
 
 # The life of a chunk
 COLLECT_SECONDS = 300.0  # Nobody in it, nobody watching, nothing in flight for so long: collected.
-COLLECT_LOOK_SECONDS = 10.0  # Deserted chunks are looked for this often: little beside the above.
+COLLECT_LOOKS = 30  # So often in that time deserted chunks are looked for, and watched ones named.
 COLLECT_BATCH_MAX = 500  # Chunks asked about, and collected, in one call: a few ms.
-WATCH_SECONDS = 10.0  # A gateway says this often what it watches: 30 times before it is too late.
-WATCH_LAPSED_SECONDS = COLLECT_SECONDS / 2  # Unsaid for so long: what it knows is asked for again.
+WATCH_LAPSED_LOOKS = (
+    COLLECT_LOOKS // 2
+)  # Unsaid for so many: what a gateway knows is asked for anew.
 CREATION_MS = 2_000  # A claim to create a chunk; over before a dead holder's LEASE_MS is.
 
 # Inside a shard

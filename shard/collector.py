@@ -18,8 +18,7 @@ from common.grid import ChunkId, Tick
 from common.journal import Retired
 from common.limits import (
     COLLECT_BATCH_MAX,
-    COLLECT_LOOK_SECONDS,
-    COLLECT_SECONDS,
+    COLLECT_LOOKS,
     REDIS_SECONDS_MAX,
 )
 from shard import metrics
@@ -42,13 +41,15 @@ class Collector:
     _outbox: Outbox
     _forget: Callable[[ChunkId], None]
     """Called when what was known of a chunk's generation is about to become wrong."""
+    _seconds: float
+    """For so long a chunk must have been deserted."""
     _ends: dict[ChunkId, Tick] = attrs.field(factory=dict, init=False)
     """Generations that are over, and Redis has not heard of it."""
 
     async def run(self) -> None:
         """Collect, until cancelled."""
         while True:
-            await trio.sleep(COLLECT_LOOK_SECONDS)
+            await trio.sleep(self._seconds / COLLECT_LOOKS)
             try:
                 await self._conclude()
                 asked = [live for live in self._chunks if self._is_to_be_asked_about(live)]
@@ -92,7 +93,7 @@ class Collector:
         """Also when it was just deserted: from then on Redis counts for how long."""
         if not self._is_deserted(live):
             return False
-        return live.watched_at is None or live.idle_seconds(trio.current_time()) >= COLLECT_SECONDS
+        return live.watched_at is None or live.idle_seconds(trio.current_time()) >= self._seconds
 
     def _is_deserted(self, live: Live) -> bool:
         return live.is_deserted and not self._inbox.holds(live.id)
@@ -101,7 +102,7 @@ class Collector:
         if live.is_lost or not self._is_deserted(live):
             return False
         live.catch_up()
-        return live.idle_seconds(now) >= COLLECT_SECONDS and live.state.changed < live.state.tick
+        return live.idle_seconds(now) >= self._seconds and live.state.changed < live.state.tick
 
     def _retire(self, live: Live) -> None:
         self._chunks.retire(live)

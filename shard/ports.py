@@ -139,7 +139,7 @@ class Journal(Protocol):
         """Forget snapshots and journals; generations rise by one, and begin at the ticks given.
 
         Return the chunks that were left as they are: no longer ours, or an input was journaled for
-        later than their last tick. Safe to repeat.
+        later than their last tick. The others are nobody's then. Safe to repeat.
         """
 
     async def transfer(self, transfer: TransferId) -> TransferState | None: ...

@@ -87,7 +87,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         loader,
         Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed),
         Snapshots(chunks, outbox),
-        Collector(outside.bus, chunks, inbox, outbox, inquiry.forget),
+        Collector(outside.bus, chunks, inbox, outbox, inquiry.forget, outside.collect_seconds),
         Receiver(outside.bus, inbox, routes.slot),
         Presence(outside.bus, chunks, inbox),
         Beats(outside.bus, routes, holder, chunks, lateness, inbox, outbox, records),

@@ -105,11 +105,10 @@ class MemoryJournal:
     async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
         await self._postgres.reached("collecting chunks")
         fenced = self._fenced((one.chunk, one.epoch) for one in retired)
-        later = {one.chunk for one in retired if self._has_input_after(one)}
         for one in retired:
-            if one.chunk not in fenced | later:
+            if one.chunk not in fenced and not self._has_input_after(one):
                 self._collect(one)
-        return fenced | later
+        return frozenset(one.chunk for one in retired if not self._has_ended(one))
 
     async def transfer(self, transfer: TransferId) -> TransferState | None:
         await self._postgres.reached("reading a transfer")
@@ -156,15 +155,21 @@ class MemoryJournal:
         )
 
     def _has_input_after(self, retired: Retired) -> bool:
+        journal = self._postgres.chunks[retired.chunk].journal
+        return any(tick > retired.tick for tick, _ in journal)
+
+    def _has_ended(self, retired: Retired) -> bool:
+        """Also by a try before, whose answer was lost."""
         kept = self._postgres.chunks.get(retired.chunk)
-        return kept is not None and any(tick > retired.tick for tick, _ in kept.journal)
+        return kept is not None and kept.began == retired.tick
 
     def _collect(self, retired: Retired) -> None:
         chunk = self._postgres.chunks[retired.chunk]
-        if chunk.began < retired.tick:
-            chunk.generation += 1
-            chunk.began = retired.tick
-        chunk.snapshot, chunk.empty, chunk.journal = None, True, {}
+        # A save or a commit that was long under way must not come after this.
+        chunk.epoch = self._postgres.next_epoch()
+        chunk.generation += 1
+        chunk.began = retired.tick
+        chunk.snapshot, chunk.past, chunk.empty, chunk.journal = None, [], True, {}
 
     def _commit(self, rows: Sequence[Row]) -> Committed | Conflict:
         fenced = self._fenced((row.chunk, row.epoch) for row in rows)

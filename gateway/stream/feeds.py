@@ -22,11 +22,12 @@ from common.errors import Trouble
 from common.frames import ChunkDelta, ChunkStatic, Position
 from common.grid import AgentId, ChunkId, GatewayId
 from common.limits import (
+    COLLECT_LOOKS,
+    COLLECT_SECONDS,
     FEED_LINGER_SECONDS,
     REDIS_SECONDS_MAX,
     SHOW_SECONDS,
-    WATCH_LAPSED_SECONDS,
-    WATCH_SECONDS,
+    WATCH_LAPSED_LOOKS,
 )
 from common.replica import as_static
 from gateway.metrics import FEED_FILLS, FEEDS
@@ -97,6 +98,8 @@ class Feeds:
     _courier: Courier
     _routes: Routes
     _gateway: GatewayId
+    _collect_seconds: float = COLLECT_SECONDS
+    """What nobody watches for so long is collected by its shard."""
     _feeds: dict[ChunkId, _Feed] = attrs.field(factory=dict, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
@@ -182,15 +185,15 @@ class Feeds:
 
         A feed too young to be in it was shown its chunk a moment ago, which counts as much.
         """
-        said = trio.current_time()
+        seconds, said = self._collect_seconds / COLLECT_LOOKS, trio.current_time()
         while True:
             chunks = tuple(self._feeds)
             if not chunks or await _is_done(self._bus.watching(chunks)):
-                if trio.current_time() - said >= WATCH_LAPSED_SECONDS:
+                if trio.current_time() - said >= WATCH_LAPSED_LOOKS * seconds:
                     for feed in tuple(self._feeds.values()):
                         feed.take(follow.on_lapsed(feed.state))
                 said = trio.current_time()
-            await trio.sleep(WATCH_SECONDS)
+            await trio.sleep(seconds)
 
     async def _serve(self, feed: _Feed) -> None:
         """Do, one thing at a time, what the feed needs, until nobody has listened for a while."""

@@ -6,22 +6,28 @@
 create function collect_chunks(chunks text[], epochs bigint[], ticks bigint[]) returns text[]
 language plpgsql as $$
 declare
-    left_alone text[];
+    ended text[];
 begin
     perform from chunk c where c.id = any (chunks) order by c.id for update;
-    left_alone := array(
+    ended := array(
         select r.id from unnest(chunks, epochs, ticks) as r (id, epoch, tick)
-        where not exists (select from chunk c where c.id = r.id and c.epoch = r.epoch)
-            or exists (select from journal j where j.chunk = r.id and j.tick > r.tick)
+        join chunk c on c.id = r.id and c.epoch = r.epoch and c.tick < r.tick
+        where not exists (select from journal j where j.chunk = r.id and j.tick > r.tick)
+    );
+    -- The epoch rises, too: a save or a commit that was long under way must not come after this.
+    update chunk c
+        set generation = c.generation + 1, tick = r.tick, epoch = nextval('chunk_epoch')
+        from unnest(chunks, ticks) as r (id, tick)
+        where c.id = r.id and c.id = any (ended);
+    delete from snapshot s where s.chunk = any (ended);
+    delete from past_snapshot p where p.chunk = any (ended);
+    delete from journal j where j.chunk = any (ended);
+    -- One that ended at this very tick was collected by a try whose answer was lost.
+    return array(
+        select r.id from unnest(chunks, ticks) as r (id, tick)
+        where not exists (select from chunk c where c.id = r.id and c.tick = r.tick)
         order by r.id
     );
-    update chunk c set generation = c.generation + 1, tick = r.tick
-        from unnest(chunks, ticks) as r (id, tick)
-        where c.id = r.id and c.id <> all (left_alone)
-            and c.tick < r.tick; -- A repetition does not begin yet another one.
-    delete from snapshot s where s.chunk = any (chunks) and s.chunk <> all (left_alone);
-    delete from journal j where j.chunk = any (chunks) and j.chunk <> all (left_alone);
-    return left_alone;
 end $$;
 
 -- What shards that begin look for: chunks that were empty when their owner went away.

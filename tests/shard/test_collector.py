@@ -15,12 +15,13 @@ from common.envelopes import Detach
 from common.frames import Position
 from common.grid import AgentId, ChunkId, SessionId, Tick
 from common.journal import Fact, Retired
-from common.limits import COLLECT_LOOK_SECONDS, COLLECT_SECONDS, WATCH_SECONDS
+from common.limits import COLLECT_LOOKS, COLLECT_SECONDS
 from shard.world.terrain import terrain_of
 from tests.shard.town import Town
 
 HERE = ChunkId("0:0")
-COLLECTED_SECONDS = COLLECT_SECONDS + 3 * COLLECT_LOOK_SECONDS
+LOOK_SECONDS = COLLECT_SECONDS / COLLECT_LOOKS
+COLLECTED_SECONDS = COLLECT_SECONDS + 3 * LOOK_SECONDS
 
 
 async def _leave(town: Town, agent: str = "ann", chunk: str = "0:0") -> None:
@@ -49,7 +50,7 @@ async def _watch(town: Town, *chunks: ChunkId) -> None:
     while True:
         if not town.redis.down:
             await town.gateway.watching(chunks)
-        await trio.sleep(WATCH_SECONDS)
+        await trio.sleep(LOOK_SECONDS)
 
 
 async def test_a_deserted_chunk_is_collected_and_coming_back_finds_a_new_generation(
@@ -58,9 +59,9 @@ async def test_a_deserted_chunk_is_collected_and_coming_back_finds_a_new_generat
     town.start("s1")
     await _desert(town)
     first = await town.show("0:0")
-    await trio.sleep(COLLECT_SECONDS - COLLECT_LOOK_SECONDS)
+    await trio.sleep(COLLECT_SECONDS - LOOK_SECONDS)
     assert _generation(town) == 1
-    await trio.sleep(4 * COLLECT_LOOK_SECONDS)
+    await trio.sleep(4 * LOOK_SECONDS)
     assert (_generation(town), _is_forgotten(town)) == (2, True)
     between = await town.show("0:0")
     attached = await town.join("ann", "ses_new")
@@ -149,9 +150,9 @@ async def test_a_watched_chunk_is_not_collected_and_soon_after_it_is(
         await trio.sleep(5 * COLLECT_SECONDS)
         assert _generation(town) == 1
         watching.cancel_scope.cancel()
-    await trio.sleep(COLLECT_SECONDS - WATCH_SECONDS)
+    await trio.sleep(COLLECT_SECONDS - LOOK_SECONDS)
     assert _generation(town) == 1
-    await trio.sleep(WATCH_SECONDS + 2 * COLLECT_LOOK_SECONDS)
+    await trio.sleep(LOOK_SECONDS + 2 * LOOK_SECONDS)
     assert _generation(town) == 2
 
 
@@ -171,9 +172,9 @@ async def test_nobody_is_taken_for_not_watching_because_redis_forgot(
     town.start("s1")
     await _desert(town)
     await town.gateway.watching([HERE])
-    await trio.sleep(COLLECT_SECONDS - 2 * COLLECT_LOOK_SECONDS)
+    await trio.sleep(COLLECT_SECONDS - 2 * LOOK_SECONDS)
     town.redis.watched.clear()
-    await trio.sleep(COLLECT_SECONDS - 2 * COLLECT_LOOK_SECONDS)
+    await trio.sleep(COLLECT_SECONDS - 2 * LOOK_SECONDS)
     assert _generation(town) == 1
 
 

@@ -18,7 +18,6 @@ from common.frames import Position
 from common.grid import CHUNK_SIZE, AgentId, ChunkId, SessionId, Slot
 from common.journal import Committed, Conflict, Retired, Row, Taken
 from common.limits import (
-    COLLECT_LOOK_SECONDS,
     COLLECT_SECONDS,
     CREATION_MS,
     CROSSING_SECONDS,
@@ -143,7 +142,7 @@ async def test_a_neighbour_that_is_just_being_collected_is_entered_anew(
     await town.offer(Detach(SessionId("ses_bob"), AgentId("bob"), NEXT))
     await trio.sleep(1)
     journal.gate, journal.reached = trio.Event(), trio.Event()
-    with trio.fail_after(COLLECT_SECONDS + 3 * COLLECT_LOOK_SECONDS):
+    with trio.fail_after(1.1 * COLLECT_SECONDS):
         await journal.reached.wait()
     await _set_out(town)
     await trio.sleep(1)

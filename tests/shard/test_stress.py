@@ -107,10 +107,8 @@ async def test_promises_are_kept_also_when_chunks_are_collected_all_the_time(
     town: Town,
     nursery: trio.Nursery,
     seed: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shard.collector.COLLECT_SECONDS", 1.5)
-    monkeypatch.setattr("shard.collector.COLLECT_LOOK_SECONDS", 0.5)
+    town.collect_seconds = 1.5
     await _live_through_it(town, nursery, seed)
     for chunk, deltas in town.deltas.items():
         ticks = [delta.tick for delta in deltas]

@@ -11,15 +11,17 @@ from common.adapters.memory_shard_bus import MemoryShardBus
 from common.frames import Position
 from common.grid import AgentId
 from common.limits import (
+    COLLECT_LOOKS,
     COLLECT_SECONDS,
     FEED_LINGER_SECONDS,
     FEED_PENDING_MAX,
     SHOW_SECONDS,
-    WATCH_LAPSED_SECONDS,
-    WATCH_SECONDS,
+    WATCH_LAPSED_LOOKS,
 )
 from gateway.stream.feeds import FeedDelta, Static
 from tests.gateway.stream.scripted import HERE, THERE, Ear, a_delta, a_scene, arrival, soon, step
+
+WATCH_SECONDS = COLLECT_SECONDS / COLLECT_LOOKS
 
 
 async def test_a_listener_hears_the_static_and_then_every_delta_in_order() -> None:
@@ -312,7 +314,7 @@ async def test_a_gateway_that_was_cut_off_for_a_while_disturbs_nobody(
         await scene.shard.say(3, arrival())
         await trio.sleep(1)
         scene.redis.down = True
-        await trio.sleep(WATCH_LAPSED_SECONDS - 2 * WATCH_SECONDS)
+        await trio.sleep((WATCH_LAPSED_LOOKS - 2) * WATCH_SECONDS)
         scene.redis.down = False
         await trio.sleep(2 * WATCH_SECONDS)
         assert ear.ticks == ["static 0", "3"]

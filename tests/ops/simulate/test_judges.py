@@ -136,7 +136,7 @@ async def test_a_sight_is_one_chunk_without_a_gap() -> None:
 
 async def test_only_the_newest_epoch_may_write_and_only_who_took_it() -> None:
     ledger = Ledger()
-    writers = Writers(ledger)
+    writers = Writers(ledger, Census(ledger))
 
     def take(process: str, epoch: int) -> None:
         writers.took(process, [Taken(HERE, Epoch(epoch), 1, Tick(0), None, None, ())])
