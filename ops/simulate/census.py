@@ -59,6 +59,8 @@ class Census:
             self._ledger.violate(
                 f"{delta.chunk}: a delta {delta.prev_tick}..{delta.tick} after {parish.tick}"
             )
+        if parish.ends and parish.tick == parish.ends[-1]:
+            self._ledger.count("reborn")
         parish.tick = delta.tick
         parish.places = dict(parish.places)
         for event in wire.decode(delta.data, ChunkDelta).events:
