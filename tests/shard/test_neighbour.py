@@ -15,7 +15,7 @@ from common.adapters.memory_leases import MemoryLeases
 from common.commands import MoveTo
 from common.envelopes import Detach
 from common.frames import Position
-from common.grid import CHUNK_SIZE, AgentId, ChunkId, SessionId, Slot
+from common.grid import CHUNK_SIZE, AgentId, ChunkId, SessionId
 from common.journal import Committed, Conflict, Retired, Row, Taken
 from common.limits import (
     COLLECT_SECONDS,
@@ -31,18 +31,22 @@ from shard.world.terrain import terrain_of
 from tests.shard.town import Town
 
 NEXT = ChunkId("1:0")
+BETWEEN_TWO = pytest.mark.parametrize("shard_count", [2], ids=["between two shards"])
+"""Within a shard both chunks go the same way: ``test_crossing`` and ``test_stress``."""
 
 
-@pytest.fixture
-def shard_count() -> int:
-    return 2
+@pytest.fixture(params=[2, 1], ids=["between two shards", "within a shard"])
+def shard_count(request: pytest.FixtureRequest) -> int:
+    count: int = request.param
+    return count
 
 
 async def _start(town: Town, journal: MemoryJournal) -> None:
-    """Slot 0, with 0:0, is "source"; slot 1, with 1:0, is "target" and keeps ``journal``."""
-    assert (town.slot("0:0"), town.slot(NEXT)) == (0, 1)
-    town.start("source")
-    await trio.sleep(0.1)
+    """0:0 is "source"'s, and 1:0 is "target"'s, which keeps ``journal``; or both are target's."""
+    if town.postgres.topology.shard_count == 2:
+        assert (town.slot("0:0"), town.slot(NEXT)) == (0, 1)
+        town.start("source")
+        await trio.sleep(0.1)
     town.start("target", attrs.evolve(town.outside(), journal=journal))
     await trio.sleep(0.1)
 
@@ -69,7 +73,7 @@ async def _assert_she_arrives(town: Town, seconds: float = 60) -> None:
 
 
 class Gated(MemoryJournal):
-    """Takes and collects chunks only while its gate is open."""
+    """Takes and collects NEXT only while its gate is open."""
 
     def __init__(self, town: Town) -> None:
         super().__init__(town.postgres)
@@ -77,16 +81,17 @@ class Gated(MemoryJournal):
         self.gate.set()
         self.reached = trio.Event()
 
-    async def _pass(self) -> None:
-        self.reached.set()
-        await self.gate.wait()
+    async def _pass(self, chunks: Sequence[ChunkId]) -> None:
+        if NEXT in chunks:
+            self.reached.set()
+            await self.gate.wait()
 
     async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
-        await self._pass()
+        await self._pass(chunks)
         return await super().take(chunks, holder)
 
     async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
-        await self._pass()
+        await self._pass([one.chunk for one in retired])
         return await super().collect(retired)
 
 
@@ -155,6 +160,7 @@ async def test_a_neighbour_that_is_just_being_collected_is_entered_anew(
     assert went.tick + COLLECT_SECONDS / TICK_SECONDS <= arrived.prev_tick < arrived.tick
 
 
+@BETWEEN_TWO
 @pytest.mark.parametrize("moment", ["before it is asked", "after it was journaled"])
 async def test_a_neighbour_that_is_just_handed_to_another_shard_is_entered_there(
     autojump_clock: MockClock, town: Town, moment: str
@@ -167,7 +173,7 @@ async def test_a_neighbour_that_is_just_handed_to_another_shard_is_entered_there
             return outcome
 
     def _hand_over() -> None:
-        town.redis.leases[Slot(1)] = ("spare", town.redis.now_ms() + 3_000)
+        town.redis.leases[town.slot(NEXT)] = ("spare", town.redis.now_ms() + 3_000)
 
     await _start(town, Watched(town.postgres))
     town.start("spare")
@@ -230,6 +236,7 @@ async def test_a_neighbour_that_empties_while_somebody_waits_is_entered(
     await _assert_she_arrives(town)
 
 
+@BETWEEN_TWO
 async def test_a_neighbour_that_dies_just_then_lets_the_agent_stand_where_it_stood(
     autojump_clock: MockClock, town: Town
 ) -> None:

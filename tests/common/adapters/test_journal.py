@@ -617,6 +617,34 @@ async def test_a_collection_may_be_repeated(journal: Journal) -> None:
     assert await journal.generation(A) == (2, 20)
 
 
+async def test_what_was_long_under_way_comes_too_late_for_a_collected_chunk(
+    stores: Stores,
+) -> None:
+    journal = stores.journal
+    epoch = await take(journal)
+    await journal.save([a_snapshot(epoch, 7)], frozenset({A}))
+    await journal.collect([Retired(A, epoch, Tick(20))])
+
+    assert await journal.save([a_snapshot(epoch, 7)], frozenset()) == {A}
+    assert await journal.commit([a_row(epoch, tick=21)]) == Committed(frozenset({A}))
+    assert await journal.record([TransferFact(A, epoch, T1, entered=True)]) == {A}
+
+    (taken,) = await journal.take([A], "shard-2")
+    assert taken == Taken(A, taken.epoch, 2, Tick(20), None, None, ())
+
+
+async def test_a_late_repetition_does_not_end_the_next_generation(journal: Journal) -> None:
+    retired = [Retired(A, await take(journal), Tick(20))]
+    await journal.collect(retired)
+    epoch = await take(journal)
+    await journal.commit([a_row(epoch, tick=21)])
+    assert await journal.collect(retired) == frozenset()
+    assert [row.tick for row in await written(journal)] == [21]
+    await journal.collect([Retired(A, await take(journal), Tick(30))])
+    assert await journal.collect(retired) == {A}
+    assert await journal.generation(A) == (3, 30)
+
+
 async def test_collecting_touches_no_other_chunk(journal: Journal) -> None:
     epoch, other = await take(journal), await take(journal, B)
     await journal.save([a_snapshot(other, 7, chunk=B)], frozenset())

@@ -60,33 +60,12 @@ class IndifferentJournal(MemoryJournal):
         return "cancelled"
 
 
-class GreedyJournal(MemoryJournal):
-    """Lets everybody collect, whatever the epoch and whatever is journaled."""
-
-    async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
-        newest = [
-            attrs.evolve(one, epoch=self._postgres.chunks[one.chunk].epoch) for one in retired
-        ]
-        return await super().collect(newest)
-
-    def _has_input_after(self, retired: Retired) -> bool:
-        return False
-
-
 class AgelessJournal(MemoryJournal):
     """Lets a chunk that was collected come back as the generation that it was."""
 
     def _collect(self, retired: Retired) -> None:
         super()._collect(retired)
         self._postgres.chunks[retired.chunk].generation -= 1
-
-
-class OpenJournal(MemoryJournal):
-    """Lets writes of a generation come after its end."""
-
-    def _collect(self, retired: Retired) -> None:
-        super()._collect(retired)
-        self._postgres.chunks[retired.chunk].epoch = retired.epoch
 
 
 def fold_anything(replica: Replica, delta: ChunkDelta) -> Replica:
@@ -113,6 +92,4 @@ def follows_somehow(replica: Replica, delta: ChunkDelta) -> bool:
 UNFENCED = Adapters(journal=UnfencedJournal, shard_bus=UnfencedBus)
 FORGETFUL = Adapters(journal=ForgetfulJournal)
 INDIFFERENT = Adapters(journal=IndifferentJournal)
-GREEDY = Adapters(journal=GreedyJournal)
 AGELESS = Adapters(journal=AgelessJournal)
-OPEN = Adapters(journal=OpenJournal)
