@@ -10,12 +10,19 @@ from trio.testing import MockClock
 
 from common.adapters.memory_journal import MemoryJournal
 from common.adapters.memory_shard_bus import MemoryShardBus
+from common.bus import Received
 from common.commands import Say
 from common.envelopes import Detach
 from common.frames import Position
-from common.grid import AgentId, ChunkId, SessionId, Tick
+from common.grid import AgentId, ChunkId, Epoch, SessionId, Tick
 from common.journal import Fact, Retired
 from common.limits import COLLECT_LOOKS, COLLECT_SECONDS
+from shard.chunks import Chunks
+from shard.collector import Collector
+from shard.inbox import Inbox
+from shard.live import Live
+from shard.outbox import Outbox
+from shard.world.codec import new_chunk
 from shard.world.terrain import terrain_of
 from tests.shard.town import Town
 
@@ -335,3 +342,25 @@ async def test_a_chunk_that_stirs_while_redis_is_asked_is_not_collected(
     assert _generation(town) == 1
     assert town.population() == {"bob": ["0:0"]}
     assert (await town.show("0:0")).tick > Tick(0)
+
+
+async def test_a_chunk_for_which_something_is_held_is_not_collected(
+    autojump_clock: MockClock, town: Town, nursery: trio.Nursery
+) -> None:
+    await trio.lowlevel.checkpoint()
+    chunks, inbox, outbox = Chunks(nursery, _never), Inbox(), Outbox(10)
+    chunks.add(Live(new_chunk(HERE, 1, 1, Tick(0)), Epoch(1), due=0))
+    inbox.hold(HERE, Received("1", Detach(SessionId("ses_ann"), AgentId("ann"), HERE)))
+    collector = Collector(
+        MemoryShardBus(town.redis), chunks, inbox, outbox, lambda _: None, COLLECT_SECONDS
+    )
+    nursery.start_soon(collector.run)
+    await trio.sleep(2 * COLLECT_SECONDS)
+    assert chunks.peek(HERE) is not None
+    inbox.release(HERE)
+    await trio.sleep(COLLECTED_SECONDS + COLLECT_SECONDS)
+    assert chunks.peek(HERE) is None
+
+
+async def _never(live: Live) -> None:
+    raise AssertionError(f"{live.id} has nothing to do")
