@@ -20,6 +20,7 @@ from shard.aftermath import Aftermath
 from shard.beats import Beats
 from shard.border import Border
 from shard.chunks import Chunks
+from shard.collector import Collector
 from shard.ground import Ground
 from shard.inbox import Inbox
 from shard.inquiry import Inquiry
@@ -56,6 +57,7 @@ class _Slot:
     loader: Loader
     intake: Intake
     snapshots: Snapshots
+    collector: Collector
     receiver: Receiver
     presence: Presence
     beats: Beats
@@ -69,6 +71,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
     chunks = Chunks(nursery, Ticking(metronome, outbox, aftermath, lateness).run)
     loader = Loader(
         outside.bus,
+        outside.leases,
         outside.journal,
         chunks,
         outbox,
@@ -78,7 +81,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         seed,
         inbox.release,
     )
-    inquiry = Inquiry(outside.journal, loader)
+    inquiry = Inquiry(outside.journal, loader, chunks)
     return _Slot(
         inbox,
         outbox,
@@ -90,6 +93,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         loader,
         Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed),
         Snapshots(chunks, outbox),
+        Collector(outside.bus, chunks, inbox, outbox, inquiry.forget, outside.collect_seconds),
         Receiver(outside.bus, inbox, routes.slot),
         Presence(outside.bus, chunks, inbox),
         Beats(outside.bus, routes, holder, chunks, lateness, inbox, outbox, records),
@@ -128,6 +132,7 @@ async def _live(slot: _Slot, nursery: trio.Nursery) -> None:
     nursery.start_soon(slot.border.run, slot.chunks)
     nursery.start_soon(slot.presence.run)
     nursery.start_soon(slot.snapshots.run)
+    nursery.start_soon(slot.collector.run)
 
 
 async def _publish(slot: _Slot, outside: Outside) -> None:
@@ -145,4 +150,6 @@ async def _record(slot: _Slot, outside: Outside) -> None:
         lose=slot.chunks.lose,
         ask=lambda ask: slot.border.send(ask, slot.chunks),
         kept=slot.snapshots.kept,
+        collected=slot.collector.collected,
+        left_alone=slot.collector.left_alone,
     )
