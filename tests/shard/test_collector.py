@@ -349,7 +349,7 @@ async def test_a_chunk_for_which_something_is_held_is_not_collected(
 ) -> None:
     await trio.lowlevel.checkpoint()
     chunks, inbox, outbox = Chunks(nursery, _never), Inbox(), Outbox(10)
-    chunks.add(Live(new_chunk(HERE, 1, 1, Tick(0)), Epoch(1), due=0))
+    chunks.add(Live(new_chunk(HERE, 1, 1, Tick(0)), Epoch(1)))
     inbox.hold(HERE, Received("1", Detach(SessionId("ses_ann"), AgentId("ann"), HERE)))
     collector = Collector(
         MemoryShardBus(town.redis), chunks, inbox, outbox, lambda _: None, COLLECT_SECONDS
