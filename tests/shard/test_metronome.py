@@ -39,7 +39,11 @@ async def test_each_turn_comes_exactly_when_it_is_due(late: MockClock) -> None:
     assert all(late == [pytest.approx(0, abs=1e-6)] * 3 for late in called.values())
 
 
-async def test_at_its_moment_a_turn_has_come_and_the_next_is_a_tick_away(late: MockClock) -> None:
+@pytest.mark.parametrize("began", [0.0, 777_777.7])
+async def test_at_its_moment_a_turn_has_come_and_the_next_is_a_tick_away(
+    autojump_clock: MockClock, began: float
+) -> None:
+    autojump_clock.jump(began)
     for phase in PHASES:
         for _ in range(50):
             due = next_due(phase)
@@ -51,11 +55,12 @@ async def test_at_its_moment_a_turn_has_come_and_the_next_is_a_tick_away(late: M
 
 
 async def test_who_comes_late_with_an_earlier_turn_is_called_first(late: MockClock) -> None:
-    metronome, called = Metronome(), []
+    metronome, called, lateness = Metronome(), [], []
 
     async def wait(phase: int, due: int) -> None:
         await metronome.wait_turn(phase, due)
         called.append((due, phase))
+        lateness.append(trio.current_time() - due_time(phase, due))
 
     due = next_due(0) + 1
     async with trio.open_nursery() as nursery:
@@ -67,6 +72,7 @@ async def test_who_comes_late_with_an_earlier_turn_is_called_first(late: MockClo
             waiting.start_soon(wait, 5, due + 1)
         nursery.cancel_scope.cancel()
     assert called == [(due, 3), (due, 5), (due + 1, 5)]
+    assert lateness == [pytest.approx(0, abs=1e-6)] * 3
 
 
 async def test_after_a_stall_whoever_waits_is_called_at_once_and_carries_on_from_now(
