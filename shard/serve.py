@@ -5,6 +5,7 @@ Nothing of a slot outlives its lease. On ``stop`` the slot is put in order and g
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -25,8 +26,13 @@ _log = structlog.get_logger()
 
 async def serve(outside: Outside, holder: str, stop: trio.Event) -> None:
     """Serve one slot after another until ``stop``."""
-    while (found := await _until(stop, lambda: _find(outside, holder))) is not None:
-        await _serve_one(outside, holder, *found, stop)
+    for tenure in itertools.count(1):
+        # A name of its own for each: what an earlier one sent and is late must find the slot taken.
+        name = f"{holder}/{tenure}"
+        found = await _until(stop, lambda: _find(outside, name))  # noqa: B023  Called here.
+        if found is None:
+            return
+        await _serve_one(outside, name, *found, stop)
 
 
 async def _find(outside: Outside, holder: str) -> tuple[Lease, World]:
@@ -42,7 +48,7 @@ async def _serve_one(
         outside.leases,
         lease,
         holder,
-        lambda: serve_slot(outside, lease.routes, holder, world.seed, stop),
+        lambda lose: serve_slot(outside, lease.routes, holder, world.seed, stop, lose),
     )
 
 

@@ -12,26 +12,22 @@ class MemoryLeases:
 
     async def acquire(self, slot: Slot, holder: str) -> bool:
         await self._redis.turn("acquire")
-        if self._holder(slot) not in (None, holder):
+        if self._redis.holder(slot) not in (None, holder):
             return False
         self._extend(slot, holder)
         return True
 
     async def renew(self, slot: Slot, holder: str) -> bool:
         await self._redis.turn("renew")
-        if self._holder(slot) != holder:
+        if self._redis.holder(slot) != holder:
             return False
         self._extend(slot, holder)
         return True
 
     async def release(self, slot: Slot, holder: str) -> None:
         await self._redis.turn("release")
-        if self._holder(slot) == holder:
+        if self._redis.holder(slot) == holder:
             del self._redis.leases[slot]
-
-    def _holder(self, slot: Slot) -> str | None:
-        holder, until_ms = self._redis.leases.get(slot, (None, 0.0))
-        return holder if self._redis.now_ms() < until_ms else None
 
     def _extend(self, slot: Slot, holder: str) -> None:
         until_ms = self._redis.now_ms() + self._redis.durations.lease_ms
