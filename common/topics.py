@@ -49,8 +49,20 @@ def gateway(gateway: GatewayId) -> str:
 
 
 def lease(slot: Slot) -> str:
-    """String with an expiry: the process that holds ``slot``."""
+    """String with an expiry: the ``holder`` of ``slot``."""
     return f"{LEASE_PREFIX}{slot}"
+
+
+def holder(process: str, tenure: int) -> str:
+    """What a lease holds: who has the slot, and for the how many-th time it has one.
+
+    What an earlier tenure sent and is late must find the slot taken, also by the same process.
+    """
+    return f"{process}/{tenure}"
+
+
+def process_of(holder: str) -> str:
+    return holder.rpartition("/")[0]
 
 
 def strikes(agent: AgentId, kind: str) -> str:

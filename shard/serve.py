@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import structlog
 import trio
 
+from common import topics
 from common.journal import World
 from common.limits import POSTGRES_SECONDS_MAX
 from shard.lease import Lease, hold, wait_lease
@@ -24,15 +26,14 @@ T = TypeVar("T")
 _log = structlog.get_logger()
 
 
-async def serve(outside: Outside, holder: str, stop: trio.Event) -> None:
+async def serve(outside: Outside, name: str, stop: trio.Event) -> None:
     """Serve one slot after another until ``stop``."""
     for tenure in itertools.count(1):
-        # A name of its own for each: what an earlier one sent and is late must find the slot taken.
-        name = f"{holder}/{tenure}"
-        found = await _until(stop, lambda: _find(outside, name))  # noqa: B023  Called here.
+        holder = topics.holder(name, tenure)
+        found = await _until(stop, partial(_find, outside, holder))
         if found is None:
             return
-        await _serve_one(outside, name, *found, stop)
+        await _serve_one(outside, holder, *found, stop)
 
 
 async def _find(outside: Outside, holder: str) -> tuple[Lease, World]:

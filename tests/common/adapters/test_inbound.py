@@ -41,7 +41,7 @@ async def watch_again(bus: ports.Bus, chunk: ChunkId) -> None:
 
 
 async def test_what_is_published_after_watching_arrives(bench: Bench, clock: Clock) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bench.publish(deltas(1))
         await bus.watch(HERE)
@@ -67,7 +67,7 @@ async def test_other_chunks_and_gateways_are_not_heard(bench: Bench, clock: Cloc
 
 
 async def test_what_is_unwatched_is_no_longer_heard(bench: Bench, clock: Clock) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bus.watch(HERE)
         await bus.watch(THERE)
@@ -115,7 +115,7 @@ async def test_a_cancelled_watch_disturbs_nobody(bench: Bench, clock: Clock) -> 
 
 
 async def test_a_lost_subscription_comes_back_whole_and_says_so(bench: Bench, clock: Clock) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bus.bind(ALICE, EAST)
         await bus.watch(HERE)
@@ -152,7 +152,7 @@ async def test_one_can_watch_again_once_it_is_back(bench: Bench, clock: Clock) -
 async def test_who_does_not_listen_loses_the_subscription_and_hears_of_it(
     bench: Bench, clock: Clock
 ) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bus.watch(HERE)
         last = 2 * INBOUND_MAX
@@ -170,7 +170,7 @@ async def test_who_does_not_listen_loses_the_subscription_and_hears_of_it(
 
 
 async def test_after_a_restoration_the_missed_can_be_had(bench: Bench, clock: Clock) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bus.watch(HERE)
         await bench.publish(deltas(1))

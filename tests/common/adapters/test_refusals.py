@@ -1,4 +1,4 @@
-"""Offers of commands until they are decided on: each is in one stream at the most, and refused once."""
+"""Offers of commands until they are decided on: in one stream at the most, and refused once."""
 
 from __future__ import annotations
 

@@ -76,8 +76,8 @@ class Sat:
 class Shard:
     """Accepts every command and finishes none by itself, but ``say``.
 
-    ``deaf``: messages stay unanswered. ``mute``: what is said reaches Redis, but no gateway.
-    ``refuse``: the code for the commands to come.
+    ``deaf``: messages are lost, as with the data of Redis. ``mute``: what is said reaches Redis,
+    but no gateway. ``refuse``: the code for the commands to come.
     """
 
     redis: MemoryRedis
@@ -108,9 +108,10 @@ class Shard:
     def of(self, kind: type[ToShard]) -> list[Any]:
         return [message for message in self.heard if isinstance(message, kind)]
 
-    async def hear(self, message: ToShard, position: str) -> None:
+    async def hear(self, message: ToShard, position: str = "0") -> None:
         self.heard.append(message)
         if self.deaf:
+            self._lose(message)
             return
         match message:
             case ShowAsked():
@@ -130,6 +131,10 @@ class Shard:
                 self.sat.pop(message.session, None)
             case _:
                 raise AssertionError(f"no gateway says {message}")
+
+    def _lose(self, message: ToShard) -> None:
+        if isinstance(message, CommandOffered) and message.session in self.redis.bindings:
+            self.redis.bindings[message.session].offers.pop(message.id, None)
 
     async def _attach(self, message: Attach) -> None:
         sat = self.sat.setdefault(message.session, Sat())
