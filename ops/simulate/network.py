@@ -77,8 +77,10 @@ class Cable:
             case CallFault.LATE:
                 return await self._call_late(act, weather.late_seconds())
             case CallFault.TWICE if may_repeat:
+                done = await act()
+                # Only what was done: who heard Unavailable may rely on it.
                 self._repeat(act, weather.late_seconds())
-                return await act()
+                return done
             case CallFault.SLOW | CallFault.TWICE:
                 await trio.sleep(weather.slow_seconds())
                 result = await act()

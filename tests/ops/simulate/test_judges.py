@@ -10,7 +10,7 @@ import trio
 from common import wire
 from common.bus import Delta
 from common.events import Entered, Event, Left, Moved, Said
-from common.frames import Ack, ChunkDelta, ChunkStatic, Position, Result
+from common.frames import Ack, ChunkDelta, ChunkStatic, CommandRequest, Position, Result
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick
 from common.journal import Row, Taken
 from ops.simulate.books import Books
@@ -96,6 +96,10 @@ def an_ack(seq: int | None, id: str = "c-1", tick: int = 5) -> Ack:
     return Ack(CommandId(id), "accepted", tick=Tick(tick), seq=seq)
 
 
+def a_request(id: str = "c-1") -> CommandRequest:
+    return CommandRequest(CommandId(id), {"name": "wait", "ticks": 1})
+
+
 def a_result(seq: int, id: str = "c-1") -> Result:
     return Result(CommandId(id), seq, "completed", Tick(9), HERE, Position(1, 1))
 
@@ -121,6 +125,18 @@ async def test_the_books_notice(told: Sequence[Ack | Result], words: str | None)
         assert ledger.violation is None
     else:
         assert words in str(ledger.violation)
+
+
+async def test_what_was_refused_is_not_accepted_unless_it_was_sent_again() -> None:
+    for sent_again in (False, True):
+        ledger = Ledger()
+        books = Books(ledger)
+        for frame in (an_ack(None), *([a_request()] if sent_again else []), an_ack(1)):
+            if isinstance(frame, CommandRequest):
+                books.send(SESSION, frame)
+            else:
+                books.hear(SESSION, frame)
+        assert (ledger.violation is None) is sent_again
 
 
 async def test_a_sight_is_one_chunk_without_a_gap() -> None:
