@@ -40,10 +40,11 @@ class Hindered(MemoryShardBus):
     ) -> frozenset[ChunkId] | None:
         if outgoing.refusals or outgoing.forwards:
             self.waiting.set()
-        # Under way already: nobody can take it back.
-        with trio.CancelScope(shield=True):
+        published: frozenset[ChunkId] | None = None
+        with trio.CancelScope(shield=True):  # Under way already: nobody can take it back.
             await self.gate.wait()
-            return await super().publish(slot, holder, outgoing)
+            published = await super().publish(slot, holder, outgoing)
+        return published
 
     async def done(self, slot: Slot, upto: str) -> None:
         pass

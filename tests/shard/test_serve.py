@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import attrs
 import pytest
@@ -183,10 +185,11 @@ async def test_a_command_sent_again_while_it_is_in_flight_is_not_refused_for_its
 async def test_a_command_in_doubt_is_admitted_once(autojump_clock: MockClock, town: Town) -> None:
     town.start("s1")
     await town.join("ann")
-    for doubt, id in (("written", "c1"), ("lost", "c2")):
-        town.postgres.commit_doubt = doubt  # type: ignore[assignment]
+    doubts: list[tuple[Literal["written", "lost"], str]] = [("written", "c1"), ("lost", "c2")]
+    for doubt, id in doubts:
+        town.postgres.commit_doubt = doubt
         await town.offer(town.command("ann", id, Say("hello")))
-        await town.wait_for(lambda id=id: town.results(id))  # type: ignore[misc]
+        await town.wait_for(partial(town.results, id))
         assert len(town.acks(id)) == len(town.results(id)) == 1
     assert [town.results(id)[0].seq for id in ("c1", "c2")] == [2, 4]
 
@@ -579,7 +582,7 @@ async def test_a_chunk_at_work_is_saved_now_and_then(autojump_clock: MockClock, 
     await town.join("ann")
     for number in range(5):
         await town.offer(town.command("ann", f"c{number}", Wait(50)))
-        await town.wait_for(lambda n=number: town.results(f"c{n}"))  # type: ignore[misc]
+        await town.wait_for(partial(town.results, f"c{number}"))
     assert town.saved_tick("0:0") > 0
     assert len(town.postgres.chunks[ChunkId("0:0")].journal) <= 5
 

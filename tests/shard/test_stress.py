@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from common.adapters.memory_journal import MemoryJournal
 from common.commands import Command, Say, Wait
-from common.envelopes import CancelOffered
+from common.envelopes import CancelOffered, ToShard
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot
 from tests.shard.town import AREA, Town
 
@@ -50,10 +50,10 @@ async def _act(town: Town, dice: random.Random, agent: str, until: float) -> Non
             await _offer(town, cancel)
 
 
-async def _offer(town: Town, message: object) -> None:
+async def _offer(town: Town, message: ToShard) -> None:
     while town.redis.down:
         await trio.sleep(0.5)
-    await town.offer(message)  # type: ignore[arg-type]
+    await town.offer(message)
 
 
 async def _break(town: Town, dice: random.Random, until: float) -> None:

@@ -66,7 +66,9 @@ class CarelessBus(MemoryGatewayBus):
 
     def _bound(self, offer: Offer) -> Bound | None:
         bound = super()._bound(offer)
-        return attrs.evolve(bound, connection=offer.connection) if bound is not None else None
+        if bound is None or offer.connection is None:
+            return None
+        return attrs.evolve(bound, connection=offer.connection)  # The same notes.
 
     def _was_made(self, bound: Bound, message: ToShard | None) -> bool:
         return False
