@@ -187,7 +187,7 @@ async def test_refused_offers_are_not_remembered_for_ever(
     later = [
         noted(f"b-{number}", binding, SOON_MS + pause_ms + 1) for number in range(OFFERS_PRUNED)
     ]
-    for offers in (old, later):
+    for offers in (old, *([each] for each in later)):
         await bus.offer(offers)
         received = await streamed(bench)
         await bench.publish(Outgoing(refusals=[a_refusal(each) for each in received]))

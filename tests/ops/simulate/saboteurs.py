@@ -9,12 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.adapters.memory_journal import MemoryJournal
-from common.adapters.memory_redis import Bound
 from common.adapters.memory_shard_bus import MemoryShardBus
-from common.bus import Offer, Outgoing, PublishedDelta, Refusal
-from common.envelopes import ToShard
+from common.bus import PublishedDelta, Refusal
 from common.events import Entered, Left, Moved
 from common.frames import ChunkDelta, Entity
 from common.grid import ChunkId, Epoch, Slot, TransferId
@@ -37,41 +34,11 @@ class UnfencedBus(MemoryShardBus):
         return False
 
 
-class UnheldBus(MemoryShardBus):
-    """Lets everybody publish, whoever holds the slot."""
-
-    def _may_publish(self, slot: Slot, holder: str) -> bool:
-        return True
-
-
 class LeavingBus(MemoryShardBus):
     """Tells what is refused, and leaves it where it was."""
 
     def _refuse(self, slot: Slot, refusal: Refusal) -> bool:
         return refusal.is_told
-
-
-class CopyingBus(MemoryShardBus):
-    """Forwards, and leaves what it forwards where it was."""
-
-    async def publish(
-        self, slot: Slot, holder: str, outgoing: Outgoing
-    ) -> frozenset[ChunkId] | None:
-        forwards = [attrs.evolve(one, source=None) for one in outgoing.forwards]
-        return await super().publish(slot, holder, attrs.evolve(outgoing, forwards=forwards))
-
-
-class CarelessBus(MemoryGatewayBus):
-    """Takes every offer, whether it was made before, and whoever makes it."""
-
-    def _bound(self, offer: Offer) -> Bound | None:
-        bound = super()._bound(offer)
-        if bound is None or offer.connection is None:
-            return None
-        return attrs.evolve(bound, connection=offer.connection)  # The same notes.
-
-    def _was_made(self, bound: Bound, message: ToShard | None) -> bool:
-        return False
 
 
 class ForgetfulJournal(MemoryJournal):
@@ -124,7 +91,4 @@ def follows_somehow(replica: Replica, delta: ChunkDelta) -> bool:
 UNFENCED = Adapters(journal=UnfencedJournal, shard_bus=UnfencedBus)
 FORGETFUL = Adapters(journal=ForgetfulJournal)
 INDIFFERENT = Adapters(journal=IndifferentJournal)
-UNHELD = Adapters(shard_bus=UnheldBus)
 LEAVING = Adapters(shard_bus=LeavingBus)
-COPYING = Adapters(shard_bus=CopyingBus)
-CARELESS = Adapters(gateway_bus=CarelessBus)

@@ -11,6 +11,7 @@ from ops.simulate.simulation import Outcome, simulate
 from tests.ops.simulate.saboteurs import (
     FORGETFUL,
     INDIFFERENT,
+    LEAVING,
     UNFENCED,
     fold_anything,
     follows_somehow,
@@ -29,7 +30,9 @@ def first_failure(adapters: Adapters | None = None) -> Outcome:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "adapters", [UNFENCED, FORGETFUL, INDIFFERENT], ids=["fence", "dedupe", "transfer table"]
+    "adapters",
+    [UNFENCED, FORGETFUL, INDIFFERENT, LEAVING],
+    ids=["fence", "dedupe", "transfer table", "refusals"],
 )
 def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters) -> None:
     outcome = first_failure(adapters)
