@@ -76,8 +76,9 @@ class Sat:
 class Shard:
     """Accepts every command and finishes none by itself, but ``say``.
 
-    ``deaf``: messages are lost, as with the data of Redis. ``mute``: what is said reaches Redis,
-    but no gateway. ``refuse``: the code for the commands to come.
+    ``deaf``: messages are lost, as with the data of Redis. ``slow``: they wait in ``kept``.
+    ``mute``: what is said reaches Redis, but no gateway. ``refuse``: the code for the commands to
+    come.
     """
 
     redis: MemoryRedis
@@ -86,6 +87,8 @@ class Shard:
     heard: list[ToShard] = attrs.field(factory=list)
     deaf: bool = False
     mute: bool = False
+    slow: bool = False
+    kept: list[tuple[ToShard, str]] = attrs.field(factory=list)
     refuse: AckCode | None = None
     tick: int = 0
     chunks: dict[ChunkId, Replica] = attrs.field(factory=dict)
@@ -113,6 +116,9 @@ class Shard:
         if self.deaf:
             self._lose(message)
             return
+        if self.slow:
+            self.kept.append((message, position))
+            return
         match message:
             case ShowAsked():
                 static = wire.encode(as_static(self.replica(message.chunk))).decode()
@@ -131,6 +137,11 @@ class Shard:
                 self.sat.pop(message.session, None)
             case _:
                 raise AssertionError(f"no gateway says {message}")
+
+    async def hear_kept(self) -> None:
+        self.slow = False
+        while self.kept:
+            await self.hear(*self.kept.pop(0))
 
     def _lose(self, message: ToShard) -> None:
         if isinstance(message, CommandOffered) and message.session in self.redis.bindings:
