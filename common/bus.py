@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from common.envelopes import AckLine, SessionLine, ToGateway, ToShard
-from common.grid import ChunkId, CommandId, Epoch, GatewayId, Slot, Tick
+from common.grid import ChunkId, CommandId, Epoch, GatewayId, SessionId, Slot, Tick
 
 # A gateway's
 
@@ -156,6 +156,14 @@ class Outgoing:
     refusals: Sequence[Refusal] = ()
     replies: Sequence[tuple[GatewayId, ToGateway]] = ()
     forwards: Sequence[Forward] = ()
+
+
+@attrs.frozen
+class RanOut:
+    """Sessions whose presence ran out up to ``now_ms``, by the clock of Redis; of any slot."""
+
+    now_ms: int
+    sessions: Sequence[SessionId] = ()
 
 
 @attrs.frozen

@@ -65,6 +65,11 @@ def process_of(holder: str) -> str:
     return holder.rpartition("/")[0]
 
 
+def creation(chunk: ChunkId) -> str:
+    """String with an expiry: the process that is about to create ``chunk``."""
+    return f"{PREFIX}creation:{chunk}"
+
+
 def strikes(agent: AgentId, kind: str) -> str:
     """List with an expiry: times (ms) of wrong (``invalid``) or late (``expired``) answers."""
     return f"{PREFIX}strikes:{kind}:{agent}"
@@ -82,6 +87,9 @@ def bucket(kind: str, subject: str) -> str:
 
 PRESENCE = f"{PREFIX}presence"
 """Sorted set: session by the time (ms, of the Redis server) until which it counts as here."""
+
+WATCHED = f"{PREFIX}watched"
+"""Sorted set: chunk by the time (ms, of the Redis server) at which it was last known watched."""
 
 GATEWAYS = f"{PREFIX}gateways"
 """Hash: gateway -> its last beat."""

@@ -22,6 +22,7 @@ from shard.aftermath import Aftermath
 from shard.beats import Beats
 from shard.border import Border
 from shard.chunks import Chunks
+from shard.collector import Collector
 from shard.inbox import Inbox
 from shard.inquiry import Inquiry
 from shard.intake import Intake
@@ -54,6 +55,7 @@ class _Slot:
     loader: Loader
     intake: Intake
     snapshots: Snapshots
+    collector: Collector
     receiver: Receiver
     presence: Presence
     beats: Beats
@@ -67,6 +69,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
     chunks = Chunks(nursery, Ticking(outbox, aftermath, lateness).run)
     loader = Loader(
         outside.bus,
+        outside.leases,
         outside.journal,
         chunks,
         outbox,
@@ -76,7 +79,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         seed,
         inbox.release,
     )
-    inquiry = Inquiry(outside.journal, loader)
+    inquiry = Inquiry(outside.journal, loader, chunks)
     return _Slot(
         inbox,
         outbox,
@@ -86,6 +89,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         loader,
         Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed),
         Snapshots(chunks, outbox),
+        Collector(outside.bus, chunks, inbox, outbox, inquiry.forget, outside.collect_seconds),
         Receiver(outside.bus, inbox, routes.slot),
         Presence(outside.bus, chunks, inbox),
         Beats(outside.bus, routes, holder, chunks, lateness, inbox, outbox, records),
@@ -130,6 +134,7 @@ async def _live(slot: _Slot, nursery: trio.Nursery) -> None:
     nursery.start_soon(slot.border.run, slot.chunks)
     nursery.start_soon(slot.presence.run)
     nursery.start_soon(slot.snapshots.run)
+    nursery.start_soon(slot.collector.run)
 
 
 async def _publish(
@@ -158,4 +163,6 @@ async def _record(slot: _Slot, outside: Outside) -> None:
         lose=slot.chunks.lose,
         ask=lambda ask: slot.border.send(ask, slot.chunks),
         kept=slot.snapshots.kept,
+        collected=slot.collector.collected,
+        left_alone=slot.collector.left_alone,
     )

@@ -9,6 +9,7 @@ from ops.simulate.plan import Plan
 from ops.simulate.servers import Adapters
 from ops.simulate.simulation import Outcome, simulate
 from tests.ops.simulate.saboteurs import (
+    AGELESS,
     FORGETFUL,
     INDIFFERENT,
     LEAVING,
@@ -31,8 +32,8 @@ def first_failure(adapters: Adapters | None = None) -> Outcome:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "adapters",
-    [UNFENCED, FORGETFUL, INDIFFERENT, LEAVING],
-    ids=["fence", "dedupe", "transfer table", "refusals"],
+    [UNFENCED, FORGETFUL, INDIFFERENT, AGELESS, LEAVING],
+    ids=["fence", "dedupe", "transfer table", "generation", "refusals"],
 )
 def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters) -> None:
     outcome = first_failure(adapters)
