@@ -1,6 +1,6 @@
 """Write chunks into a world that no shard has yet, as a shard would leave them behind.
 
-Through the shard's own adapters: taken, saved, shown to Redis once. So whoever takes them next
+Through the shard's own adapters: taken, saved, their tick told to Redis. So whoever takes them next
 recovers them as after any restart, and has nothing to replay.
 """
 
@@ -10,12 +10,9 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from common import wire
 from common.adapters.postgres_journal import PostgresJournal
 from common.adapters.redis_shard_bus import RedisShardBus
-from common.bus import Outgoing, PublishedDelta
-from common.frames import ChunkDelta
-from common.grid import Epoch, Tick
+from common.grid import Epoch
 from common.journal import Snapshot
 from ops.bench.rig import Site
 from shard.world.codec import digest, encode_chunk
@@ -42,7 +39,7 @@ async def populate(site: Site, chunks: Iterable[Chunk]) -> None:
             [_snapshot(chunk, epochs[chunk.id]) for chunk in batch], frozenset()
         )
         assert not lost, "nobody else is here"
-        await bus.publish(Outgoing([_delta(chunk, epochs[chunk.id]) for chunk in batch]))
+        await bus.conclude({chunk.id: chunk.tick for chunk in batch})
 
 
 async def _add_agents(site: Site, batch: Sequence[Chunk]) -> None:
@@ -59,11 +56,6 @@ async def _add_agents(site: Site, batch: Sequence[Chunk]) -> None:
 
 def _snapshot(chunk: Chunk, epoch: Epoch) -> Snapshot:
     return Snapshot(chunk.id, epoch, chunk.tick, encode_chunk(chunk), digest(chunk))
-
-
-def _delta(chunk: Chunk, epoch: Epoch) -> PublishedDelta:
-    data = wire.encode(ChunkDelta(chunk.id, chunk.tick, Tick(0), []))
-    return PublishedDelta(chunk.id, epoch, chunk.tick, Tick(0), data)
 
 
 def _batches(values: Iterable[T]) -> Iterable[list[T]]:

@@ -15,14 +15,14 @@ import trio
 
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.adapters.redis_leases import RedisLeases
-from common.grid import Slot, Tick
+from common.grid import Slot
 from common.limits import TICK_HZ
 from ops.bench.commanders import Commanders, commanders_of
 from ops.bench.meter import Account, between, growth, quantile
 from ops.bench.outcome import Figure, percentile
 from ops.bench.populate import populate
 from ops.bench.rig import SEED, Process, Rig, Site
-from ops.bench.settlers import square, walkers
+from ops.bench.settlers import TICK, square, walkers
 from shard.world.state import Chunk
 
 CASE = "A. walking"
@@ -181,7 +181,7 @@ async def _moved(site: Site, chunks: Sequence[Chunk]) -> float:
     seen = chunks[:: max(1, len(chunks) // SEEN_CHUNKS)]
     stepped = []
     for chunk in seen:
-        deltas = await bus.deltas_after(chunk.id, Tick(0)) or ()
+        deltas = await bus.deltas_after(chunk.id, TICK) or ()
         last = [delta for delta in deltas if delta.tick > deltas[-1].tick - SEEN_TICKS]
         stepped.append(sum(delta.data.count(b'"moved"') for delta in last) / SEEN_TICKS)
     return fmean(stepped) * len(chunks)
