@@ -8,7 +8,7 @@ MADE := $(VENV)/made-from-lock
 # Tests side by side. More than the two cores: a third of their time is waiting for sockets.
 WORKERS ?= 3
 
-.PHONY: up test quick static lock clean
+.PHONY: up test quick static bench-world lock clean
 .NOTPARALLEL:
 
 # ARGS: what tessera up takes, as in  make up ARGS="--port 9000 --bots 0"
@@ -35,6 +35,10 @@ static: $(MADE)
 	@$(BIN)/mypy
 	@echo "== import-linter"
 	@$(BIN)/lint-imports
+
+# ARGS: cases, and --quick or --report-only, as in  make bench-world ARGS="--quick walking"
+bench-world: $(MADE)
+	@exec $(BIN)/python -P -m ops.bench.world $(ARGS)
 
 # Once for each lock and each pyproject.toml. --no-deps: the lock is complete, so nothing is left
 # to be resolved; --no-build-isolation: the build uses the locked setuptools.

@@ -8,6 +8,7 @@ from __future__ import annotations
 # The world
 TICK_HZ = 5  # The protocol's.
 TICK_SECONDS = 1 / TICK_HZ
+BEATS_PER_TICK = 20  # Moments at which chunks tick: 50 of a full shard at a time, 10 ms apart.
 COORDINATE_MAX = 2**31  # The protocol's; also what a 32-bit client can hold.
 MOVE_CHUNKS_MAX = 4  # The protocol's ``out_of_range``.
 WAIT_TICKS_MAX = 50  # The protocol's.
@@ -51,6 +52,8 @@ COMMAND_GRACE_MS = (
 )
 SETTLE_MS_MAX = 4_000  # Then nobody knows what became of it: one question that hangs is enough.
 REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
+OFFER_FORGOTTEN_MS = COMMAND_MS_MAX + COMMAND_GRACE_MS  # By then a later offer shows it expired.
+OFFERS_PRUNED = 256  # Refused offers of a session are pruned each time there are so many more.
 OFFER_BATCH_SECONDS = 0.002  # Many connections, one call: a client can't notice 2 ms.
 OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.
 HOPS_MAX = 8  # A traveller crosses at most 4 chunks in the time of one message; twice that.
@@ -129,6 +132,15 @@ LEASE_MS = 3_000  # A spare takes over within 5 s: this, a third of it, and the 
 LEASE_RENEWALS = 3  # Renewed at a third of its life.
 PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wait, so time slows.
 
+# The life of a chunk
+COLLECT_SECONDS = 300.0  # Nobody in it, nobody watching, nothing in flight for so long: collected.
+COLLECT_LOOKS = 30  # So often in that time deserted chunks are looked for, and watched ones named.
+COLLECT_BATCH_MAX = 500  # Chunks asked about, and collected, in one call: a few ms.
+WATCH_LAPSED_LOOKS = (
+    COLLECT_LOOKS // 2
+)  # Unsaid for so many: what a gateway knows is asked for anew.
+CREATION_MS = 2_000  # A claim to create a chunk; over before a dead holder's LEASE_MS is.
+
 # Inside a shard
 TAKE_BATCH_MAX = 50  # Chunks taken in one go: the intake waits for one such batch at the most.
 PUBLISH_BATCH_MAX = 1_000  # Emissions in one publication: some ms of Redis.
@@ -143,9 +155,12 @@ DECIDE_ROUNDS_MAX = 20  # A batch is decided anew so often (a fence, a conflict)
 ASK_AGAIN_SECONDS = 1.0  # A question at a border is repeated this often.
 CROSSING_SECONDS = 2.0  # After so long without an answer the source tries to call it off.
 SPARE_SECONDS = 0.5  # A spare looks for a free slot this often: LEASE_MS and this stay under 5 s.
-PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often.
+PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often,
+PRESENCE_ROUND_SECONDS = 15.0  # and all of them this often: Redis may have lost some.
 PRUNE_SECONDS = 3600.0  # What is pruned was kept for a day, or for an hour at least.
 PRUNE_SECONDS_MAX = 60.0  # A minute of small portions; what is left waits for the next hour.
+GROUND_LOOK_SECONDS = 1.0  # Chunks that woke up are looked for this often, to lay out their ground.
+GROUND_SHARE_MAX = 0.2  # Of the processor, for that: 1,000 chunks after a restart take 15 s.
 BEAT_SECONDS = 1.0  # A slot says how it is doing this often.
 BACKOFF_SECONDS_MIN = 0.05  # Between two tries of what must be done; doubled each time,
 BACKOFF_SECONDS_MAX = 1.0  # up to this: an outage is noticed to be over within a second.
