@@ -1,4 +1,4 @@
-"""One delta to very many: what it costs the gateway, and what it costs the usual way of doing it."""
+"""One delta to very many: what it costs the gateway, and what the usual way of doing it costs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import attrs
 import trio
 
 from ops.bench.meter import usage
-from ops.bench.outcome import Figure, percentile
+from ops.bench.outcome import percentile
 from ops.bench.readers import Report
 from ops.bench.rig import Rig, Site
 from ops.bench.rival import URL_VARIABLE
-from ops.bench.source import CHUNK, Source, a_source
+from ops.bench.source import CHUNK, Source
 from ops.chaos.cluster import free_ports
 
 PATH = f"/v1/spectate?chunks={CHUNK}"
@@ -115,7 +115,7 @@ async def a_rival(site: Site) -> AsyncIterator[Server]:
     port = free_ports(1)
     argv = [sys.executable, "-P", "-m", "ops.bench.rival", str(port)]
     environment = {**os.environ, URL_VARIABLE: site.redis_url}
-    with subprocess.Popen(argv, env=environment) as process:  # noqa: S603
+    with subprocess.Popen(argv, env=environment) as process:  # noqa: S603, ASYNC220 - a moment.
         try:
             await _wait_listening(port)
             yield Server("FastAPI", process.pid, port, "/stream")

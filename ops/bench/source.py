@@ -37,7 +37,7 @@ class Source:
     _redis: Redis
     _bus: RedisShardBus
     delta_bytes: int = 300
-    tick: Tick = Tick(1)
+    tick: Tick = attrs.field(default=Tick(1), init=False)
 
     async def serve(self, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:

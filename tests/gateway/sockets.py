@@ -28,6 +28,8 @@ class Port:
     scene: Scene
     spectators: Spectators
     stop: trio.Event
+    over: trio.Event
+    """Set when the spectators' part of the gateway has ended."""
     agents: list[str]
     """What the agent endpoint, which only listens, went through."""
     clients: list[Client] = attrs.field(factory=list)
@@ -122,7 +124,7 @@ def a_frame(data: bytes, opcode: int = 1, *, first: int = 0x80) -> bytes:
 
 @asynccontextmanager
 async def a_port(settings: Settings | None = None) -> AsyncIterator[Port]:
-    stop, agents = trio.Event(), list[str]()
+    stop, over, agents = trio.Event(), trio.Event(), list[str]()
 
     async def listen_only(scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         agents.append((await receive())["type"])
@@ -141,11 +143,16 @@ async def a_port(settings: Settings | None = None) -> AsyncIterator[Port]:
     async with a_scene() as scene, trio.open_nursery() as nursery:
         spectators = Spectators(scene.feeds, scene.bus, settings or Settings(), stop)
         gateway = Gateway(_calls, listen_only, spectators.events, spectators.frames)
-        nursery.start_soon(spectators.run)
+
+        async def look_after_spectators() -> None:
+            await spectators.run()
+            over.set()
+
+        nursery.start_soon(look_after_spectators)
         config = make_config()
         start = partial(serve, gateway, config, host="127.0.0.1", port=0, stop=stop)
         number: int = await nursery.start(start)
-        port = Port(number, scene, spectators, stop, agents)
+        port = Port(number, scene, spectators, stop, over, agents)
         try:
             yield port
         finally:
