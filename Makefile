@@ -8,7 +8,7 @@ MADE := $(VENV)/made-from-lock
 # Tests side by side. More than the two cores: a third of their time is waiting for sockets.
 WORKERS ?= 3
 
-.PHONY: up test quick static bench-world lock clean
+.PHONY: up test quick static bench-world bench-streams lock clean
 .NOTPARALLEL:
 
 # ARGS: what tessera up takes, as in  make up ARGS="--port 9000 --bots 0"
@@ -39,6 +39,10 @@ static: $(MADE)
 # ARGS: cases, and --quick or --report-only, as in  make bench-world ARGS="--quick walking"
 bench-world: $(MADE)
 	@exec $(BIN)/python -P -m ops.bench.world $(ARGS)
+
+# The same for what is streamed, beside FastAPI; two to five minutes.
+bench-streams: $(MADE)
+	@exec $(BIN)/python -P -m ops.bench.streams $(ARGS)
 
 # Once for each lock and each pyproject.toml. --no-deps: the lock is complete, so nothing is left
 # to be resolved; --no-build-isolation: the build uses the locked setuptools.

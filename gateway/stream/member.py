@@ -186,7 +186,7 @@ class Member:
                 await begin()
                 await attendance.go_on(partial(self._join, attendance))
             finally:
-                attendance.leave()
+                attendance.leave()  # In the step in which it joined: nothing comes twice.
         self._overflows = reader.overflows
         if reader.ending is not None:
             await self._close(reader.ending)
@@ -196,8 +196,6 @@ class Member:
         position = attendance.telling.position
         fan_out, beat_at = self._house.fan_out, attendance.beat_at
         self._audience = fan_out.join(self, self._chunks, position, beat_at)
-        if self._audience is not None:
-            attendance.leave()  # In the same step: nothing comes twice, or not at all.
         return self._audience is not None
 
     def _leave(self) -> None:

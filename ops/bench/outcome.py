@@ -56,9 +56,9 @@ def missed(figures: Iterable[Figure]) -> list[Figure]:
     return [figure for figure in figures if not figure.is_met]
 
 
-def show(figures: Sequence[Figure], console: Console) -> None:
+def show(figures: Sequence[Figure], console: Console, title: str = "tessera: bench world") -> None:
     """Print all, case by case."""
-    table = Table("case", "figure", "measured", "target", "", title="tessera: bench world")
+    table = Table("case", "figure", "measured", "target", "", title=title)
     table.columns[2].justify = table.columns[3].justify = "right"
     last = ""
     for figure in figures:
