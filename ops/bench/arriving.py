@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import attrs
-import trio
 
 from ops.bench.crowds import a_crowd, a_gateway
 from ops.bench.meter import usage
 from ops.bench.outcome import Figure
 from ops.bench.rig import Rig
-from ops.bench.source import a_source
+from ops.bench.source import a_source, speaking
 
 STATIC_S = 3.0
 
@@ -26,14 +25,12 @@ async def measure(rig: Rig, size: Size) -> list[Figure]:
         rig.site("arriving") as site,
         a_source(site.redis) as source,
         a_gateway(rig, site) as gateway,
-        trio.open_nursery() as nursery,
+        speaking(source),
     ):
-        nursery.start_soon(source.speak)
         before = usage(gateway.pid).cpu
         with a_crowd(gateway, size.readers, size.within_seconds) as crowd:
             report = await crowd.wait_whole(statics=True)
             cpu = usage(gateway.pid).cpu - before
-        nursery.cancel_scope.cancel()
     case = f"C. {size.readers:,} arrive within {size.within_seconds:g} s"
     missing = size.readers - report.first_statics
     return [

@@ -9,12 +9,13 @@ from ops.bench.crowds import Server, a_crowd, a_gateway, a_rival
 from ops.bench.meter import usage
 from ops.bench.outcome import Figure, percentile
 from ops.bench.rig import Rig
-from ops.bench.source import Source, a_source
+from ops.bench.source import Source, a_source, speaking
 
 CPU_US, RATIO, MEMORY_KB, P99_MS, SHARE = 15.0, 0.35, 12.0, 50.0, 0.99
 P99_READERS = 600  # The target for lateness is for so many.
 FIRST_EVENT_S = 2.0
 COMING_AT_ONCE = 2_000  # More than that in a second would not fit in what the kernel lets wait.
+LATE_SECONDS = 1.0  # What comes later than that after the last delta does not count.
 USUAL = 50  # What is loaded at the first use is no reader's memory.
 
 
@@ -46,12 +47,7 @@ class Seen:
 
 async def measure(rig: Rig, size: Size) -> list[Figure]:
     figures: list[Figure] = []
-    async with (
-        rig.site("fanning") as site,
-        a_source(site.redis) as source,
-        trio.open_nursery() as nursery,
-    ):
-        nursery.start_soon(source.speak)
+    async with rig.site("fanning") as site, a_source(site.redis) as source:
         for count in size.readers:
             async with a_gateway(rig, site) as gateway:
                 ours = await watch(gateway, source, size, count)
@@ -60,7 +56,6 @@ async def measure(rig: Rig, size: Size) -> list[Figure]:
             figures += _compare(count, ours, theirs)
         async with a_gateway(rig, site) as gateway:
             figures += _alone(size.most, await watch(gateway, source, size, size.most))
-        nursery.cancel_scope.cancel()
     return figures
 
 
@@ -94,19 +89,24 @@ def _alone(count: int, seen: Seen, case: str = "") -> list[Figure]:
 
 async def watch(server: Server, source: Source, size: Size, count: int) -> Seen:
     """Let ``count`` come at once, and look at what they get for ``size.seconds``."""
-    with a_crowd(server, USUAL, 0.5) as crowd:
-        await crowd.wait_whole(statics=False)
-    await trio.sleep(size.warm_seconds)
+    async with speaking(source):
+        with a_crowd(server, USUAL, 0.5) as crowd:
+            await crowd.wait_whole(statics=False)
+            await trio.sleep(size.warm_seconds)
     empty = usage(server.pid).rss
     coming = count / COMING_AT_ONCE if count > COMING_AT_ONCE else 0.0
     with a_crowd(server, count, coming) as crowd:
-        whole = await crowd.wait_whole(statics=False)
-        await trio.sleep(size.warm_seconds)
+        async with speaking(source):
+            whole = await crowd.wait_whole(statics=False)
+            await trio.sleep(size.warm_seconds)
+        await trio.sleep(LATE_SECONDS)
         await crowd.report()
         then, tick, began = usage(server.pid), source.tick, trio.current_time()
-        await trio.sleep(size.seconds)
-        report, now = await crowd.report(), usage(server.pid)
+        async with speaking(source):
+            await trio.sleep(size.seconds)
         seconds, ticks = trio.current_time() - began, source.tick - tick
+        await trio.sleep(LATE_SECONDS)
+        report, now = await crowd.report(), usage(server.pid)
     events = max(report.events, 1)
     return Seen(
         (now.cpu - then.cpu) / events * 1e6,

@@ -22,7 +22,7 @@ from common.envelopes import ShowAsked, Shown
 from common.events import Said
 from common.frames import ChunkDelta, ChunkStatic
 from common.grid import CHUNK_SIZE, AgentId, ChunkId, Epoch, Slot, Tick
-from common.limits import LEASE_MS, LEASE_RENEWALS, TICK_HZ, TICK_SECONDS
+from common.limits import LEASE_MS, LEASE_RENEWALS, TICK_SECONDS
 from ops.bench.rival import CHANNEL
 
 CHUNK = ChunkId("0:0")
@@ -45,13 +45,14 @@ class Source:
             nursery.start_soon(self._show)
             task_status.started()
 
-    async def speak(self) -> None:
-        """Say one delta a tick, until cancelled."""
+    async def speak(self, stop: trio.Event) -> None:
+        """Say one delta a tick, until ``stop``; each is said wholly."""
         due = trio.current_time()
-        while True:
-            await trio.sleep_until(due)
+        while not stop.is_set():
             await self._say()
             due = max(due + TICK_SECONDS, trio.current_time())
+            with trio.move_on_at(due):
+                await stop.wait()
 
     async def _say(self) -> None:
         before, self.tick = self.tick, Tick(self.tick + 1)
@@ -101,4 +102,11 @@ async def a_source(redis: Redis, delta_bytes: int = 300) -> AsyncIterator[Source
         nursery.cancel_scope.cancel()
 
 
-assert TICK_HZ == 5, "the targets are for five deltas a second"
+@asynccontextmanager
+async def speaking(source: Source) -> AsyncIterator[None]:
+    """It speaks for as long as the block lasts, and has said everything at its end."""
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(source.speak, stop)
+        yield
+        stop.set()

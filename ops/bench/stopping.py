@@ -9,7 +9,7 @@ from ops.bench.crowds import Crowd, Server, a_crowd, a_gateway
 from ops.bench.meter import usage
 from ops.bench.outcome import Figure, percentile
 from ops.bench.rig import Rig
-from ops.bench.source import a_source
+from ops.bench.source import a_source, speaking
 
 P99_RATIO = 1.1
 GROWTH_MB = 8.0  # The queue that they all have in common: 256 deltas of DELTA_BYTES, and some air.
@@ -35,9 +35,8 @@ async def measure(rig: Rig, size: Size) -> list[Figure]:
         rig.site("stopping") as site,
         a_source(site.redis, DELTA_BYTES) as source,
         a_gateway(rig, site) as gateway,
-        trio.open_nursery() as nursery,
+        speaking(source),
     ):
-        nursery.start_soon(source.speak)
         with a_crowd(gateway, size.readers) as crowd:
             await crowd.wait_whole(statics=True)
             for _ in range(size.rounds):
@@ -48,7 +47,6 @@ async def measure(rig: Rig, size: Size) -> list[Figure]:
                     growth, waits = await _beside(gateway, crowd, size.seconds)
                 beside += waits
                 growths.append(growth)
-        nursery.cancel_scope.cancel()
     case = f"D. {size.stopped} of {size.readers + size.stopped} stand still"
     early, late = percentile(without, 99), percentile(beside, 99)
     return [
