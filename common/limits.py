@@ -71,6 +71,7 @@ AGENT_QUEUE_MAX = 256  # Frames waiting for one agent; beyond: closed with 4008.
 SPECTATOR_QUEUE_MAX = 256  # The protocol's; beyond: resync.
 SPECTATOR_OVERFLOWS_MAX = 3  # The protocol's: within OVERFLOW_WINDOW_SECONDS.
 OVERFLOW_WINDOW_SECONDS = 60.0
+READY_LINES_MAX = 256  # Encoded for views that are asked for again and again.
 SPECTATOR_TAKE_MAX = 25  # Off the queue at once, a full view's tick: it can't be dropped any more.
 FAN_OUT_SENDS = 100  # In one go: about a millisecond, which agents and calls have to wait.
 ENDINGS_AT_ONCE = 10  # Of a stopping gateway's streams, each ENDINGS_STEP_SECONDS; more if there

@@ -102,12 +102,13 @@ class PlainConnection:
         return True
 
 
-@attrs.frozen
+@attrs.define
 class PlainAnswer:
-    """ASGI's ``send`` for a response of unknown length."""
+    """ASGI's ``send`` for a response of unknown length; its head goes with the first of it."""
 
     _connection: PlainConnection
     _config: Config
+    _head: bytes = attrs.field(default=b"", init=False)
 
     async def send(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
@@ -117,10 +118,10 @@ class PlainAnswer:
                 *self._config.response_headers("h11"),
             )
             fields = b"".join(b"%b: %b\r\n" % header for header in headers)
-            await self._connection.send_all(b"HTTP/1.1 %d \r\n%b\r\n" % (event["status"], fields))
+            self._head = b"HTTP/1.1 %d \r\n%b\r\n" % (event["status"], fields)
         else:
             assert event["type"] == "http.response.body", "it answers, and does nothing else"
-            if event["body"]:
-                await self._connection.send_all(in_chunk(event["body"]))
-            if not event["more_body"]:
-                await self._connection.send_all(LAST_CHUNK)
+            body = in_chunk(event["body"]) if event["body"] else b""
+            last = b"" if event["more_body"] else LAST_CHUNK
+            head, self._head = self._head, b""
+            await self._connection.send_all(head + body + last)

@@ -39,12 +39,15 @@ class Attendance:
         await self._bounded(self._pen.open())
         for chunk in self.view.chunks:
             self._feeds.listen(chunk, self.reader)
-        await self._put([self.telling.ready()])
-        with trio.move_on_after(OPENING_SECONDS_MAX):
-            await self.reader.wait_opened()
+        ready = [self.telling.ready()]
+        if self.reader.unheard:
+            await self._put(ready)
+            ready = []
+            with trio.move_on_after(OPENING_SECONDS_MAX):
+                await self.reader.wait_opened()
         first = self.telling.in_order(self.reader.take())
         self.beat_at = trio.current_time() + HEARTBEAT_SECONDS
-        await self._put(await self._tell(first))
+        await self._put([*ready, *await self._tell(first)])
 
     async def begin_anew(self) -> None:
         """Go on with one who was too slow, and hears nothing at the moment: ``telling`` is old."""

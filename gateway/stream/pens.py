@@ -39,21 +39,25 @@ class Pen(Protocol):
     async def close(self, ending: Ending) -> None: ...
 
 
-@attrs.frozen
+_FIRST = b"retry: 1000\n"
+
+
+@attrs.define
 class EventStream:
     """https://html.spec.whatwg.org/multipage/server-sent-events.html"""
 
     _send: ASGISendCallable
     _trace_id: str
+    _first: bytes = attrs.field(default=_FIRST, init=False)
+    """A part of the first event: some clients take a blank line for the end of an empty one."""
 
     async def open(self) -> None:
         headers = [*SSE_HEADERS, (b"x-trace-id", self._trace_id.encode())]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        # A part of the first event: some clients take a blank line for the end of an empty one.
-        await self._body(b"retry: 1000\n")
 
     async def write(self, lines: Sequence[Line]) -> None:
-        await self._body(b"".join(map(as_event, lines)))
+        first, self._first = self._first, b""
+        await self._body(b"".join([first, *map(as_event, lines)]))
 
     async def beat(self) -> None:
         await self._body(COMMENT)

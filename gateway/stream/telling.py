@@ -8,6 +8,7 @@ with its static or goes on where the client's id says, every later Static is ann
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import attrs
 import trio
@@ -17,7 +18,7 @@ from common.bus import Delta
 from common.errors import Trouble
 from common.frames import Resync, SpectatorReady
 from common.grid import ChunkId
-from common.limits import REDIS_SECONDS_MAX, TICK_HZ
+from common.limits import READY_LINES_MAX, REDIS_SECONDS_MAX, TICK_HZ
 from common.refusals import ResyncReason
 from gateway.metrics import SPECTATOR_RESYNCS
 from gateway.ports import Bus
@@ -68,9 +69,7 @@ class Telling:
         return len(self._begun) == len(self._view.chunks)
 
     def ready(self) -> Line:
-        view = self._view
-        frame = SpectatorReady(PROTOCOL, list(view.chunks), TICK_HZ, resumed=view.came_back)
-        return Line("session_ready", wire.encode(frame))
+        return _ready(self._view.chunks, self._view.came_back)
 
     def in_order(self, items: Iterable[Static | FeedDelta]) -> list[Static | FeedDelta]:
         """Return the first things heard as the view lists its chunks, statics before deltas."""
@@ -132,6 +131,12 @@ class Telling:
                 self._sent[delta.chunk] = Mark(mark.generation, delta.tick)
                 lines.append(Line("chunk_delta", delta.data, position.encode(self._sent)))
         return lines
+
+
+@lru_cache(READY_LINES_MAX)  # Crowds watch the same.
+def _ready(chunks: tuple[ChunkId, ...], resumed: bool) -> Line:
+    frame = SpectatorReady(PROTOCOL, list(chunks), TICK_HZ, resumed=resumed)
+    return Line("session_ready", wire.encode(frame))
 
 
 def _resync(reason: ResyncReason, chunk: ChunkId | None = None) -> Line:
