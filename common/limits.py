@@ -143,6 +143,7 @@ PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this
 PRUNE_SECONDS = 3600.0  # What is pruned was kept for a day, or for an hour at least.
 PRUNE_SECONDS_MAX = 60.0  # A minute of small portions; what is left waits for the next hour.
 BEAT_SECONDS = 1.0  # A slot says how it is doing this often.
+BUSIEST_MAX = 256  # Chunks that it names then, of any number: some 4 KB a second.
 BACKOFF_SECONDS_MIN = 0.05  # Between two tries of what must be done; doubled each time,
 BACKOFF_SECONDS_MAX = 1.0  # up to this: an outage is noticed to be over within a second.
 SPAWN_CHUNKS_MAX = 25  # Chunks that a newcomer is sent round to for room: 10,000 agents.
@@ -167,7 +168,7 @@ READY_SECONDS_MAX = 3.0  # A probe that waits longer than this is a "no" to whoe
 RETRIES_MAX = 3
 ANSWER_SECONDS_MAX = 8.0  # An HTTP call's work: one slow PostgreSQL and Redis, and some air.
 RETRY_AFTER_MS = 1_000  # Said with ``unavailable``: about what a reconnection takes.
-COUNTS_SECONDS = 1.0  # ``/v1/world`` may be this old, so that it costs Redis one call a second.
+COUNTS_SECONDS = 1.0  # ``/v1/world`` and ``/v1/chunks`` may be this old: one call a second.
 KEY_USED_SECONDS = 60.0  # ``last_used_at`` is this coarse: a write a minute, not one a call.
 SHUTDOWN_SECONDS_MAX = 4.0  # ``tessera up`` ends everything within 5 s.
 
