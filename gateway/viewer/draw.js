@@ -9,6 +9,7 @@ const TILE_MIN = 5;
 const FONT = "system-ui, sans-serif";
 const FADE_MS = 600;
 const PULSE_MS = 2200;
+const RING_PIXELS = 4;        // Between the followed one's tile and the ring around it.
 const GOLD = "232 193 112";
 
 export class Drawing {
@@ -42,8 +43,8 @@ export class Drawing {
     const chosen = seen.find(({ agent }) => agent.id === followed);
     if (chosen) this.#ring(chosen);
     for (const one of seen) this.#tile(one);
-    if (camera.scale >= NAMES_FROM_SCALE) for (const one of seen) this.#name(one);
-    else if (chosen) this.#name(chosen);
+    const hasNames = camera.scale >= NAMES_FROM_SCALE;
+    for (const one of seen) if (one === chosen || hasNames) this.#name(one, one === chosen ? RING_PIXELS : 0);
     for (const { agent, x, y } of seen) {
       if (agent.bubble && now < agent.bubble.until) this.#bubble(agent.bubble, { x, y }, now);
     }
@@ -69,16 +70,16 @@ export class Drawing {
     this.pen.drawImage(this.sprites.tile(agent, this.#size).canvas, x - size / 2, y - size / 2, size, size);
   }
 
-  #name({ agent, x, y }) {
+  #name({ agent, x, y }, lower) {
     const { canvas, width, height } = this.sprites.name(agent.name);
-    const top = y + Math.max(this.#size * 0.6, this.camera.scale * 0.5);
+    const top = y + Math.max(this.#size * 0.6, this.camera.scale * 0.5) + lower;
     this.pen.drawImage(canvas, Math.round(x - width / 2), Math.round(top), width, height);
   }
 
   #ring({ x, y }) {
     const { pen } = this;
     pen.beginPath();
-    pen.arc(x, y, this.#size * 0.95 + 3, 0, 2 * Math.PI);
+    pen.arc(x, y, this.#size * 0.75 + RING_PIXELS, 0, 2 * Math.PI);
     pen.fillStyle = `rgb(${GOLD} / 16%)`;
     pen.fill();
     pen.lineWidth = 1.5;
@@ -95,7 +96,7 @@ export class Drawing {
     const size = CHUNK * camera.scale;
     const glow = 1 - part;
     pen.lineWidth = 2;
-    pen.strokeStyle = `rgb(${GOLD} / ${55 * glow}%)`;
+    pen.strokeStyle = `rgb(${GOLD} / ${38 * glow}%)`;
     pen.strokeRect(x + 1, y + 1, size - 2, size - 2);
     pen.fillStyle = `rgb(${GOLD} / ${6 * glow}%)`;
     pen.fillRect(x, y, size, size);

@@ -6,9 +6,11 @@ import { CHUNK } from "./world.js";
 
 const ASK_MS = 4000;
 const DRAW_MS = 120;            // At most this often, however much moves.
-const REACH_MIN = 5;            // Chunks to each side that are shown, at least and
+const REACH_MIN = 3;            // Chunks to each side that are shown, at least and
 const REACH_MAX = 12;           // at most: beyond that awake chunks are dots at the rim.
 const THUMB = 10;               // Pixels a side of a chunk's ground.
+const GOLD = "232 193 112";
+const GOLD_ON_LIGHT = "154 107 18";
 const THUMBS_MAX = 900;         // Of places seen before, 400 bytes each.
 
 export class Minimap {
@@ -66,6 +68,7 @@ export class Minimap {
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, side, side);
     this.reach = reachOf(this.awake.keys(), this.camera);
+    const gold = this.dark.matches ? GOLD : GOLD_ON_LIGHT;
     const size = side / (2 * this.reach + 1);
     const place = (x, y) => [side / 2 + (x - this.camera.x) / CHUNK * size, side / 2 + (y - this.camera.y) / CHUNK * size];
     this.#learn();
@@ -73,7 +76,7 @@ export class Minimap {
       const [x, y] = place(...cornerOf(id));
       if (x > -size && y > -size && x < side && y < side) pen.drawImage(thumb, x, y, size + 0.5, size + 0.5);
     }
-    for (const [id, agents] of this.awake) this.#glow(pen, place(...cornerOf(id)), size, side, agents);
+    for (const [id, agents] of this.awake) this.#glow(pen, place(...cornerOf(id)), size, side, agents, gold);
     pen.fillStyle = this.dark.matches ? "#fff" : "#24221d";
     for (const agent of this.world.agents.values()) {
       const [x, y] = place(agent.x, agent.y);
@@ -87,10 +90,10 @@ export class Minimap {
   }
 
   // An awake chunk; one that is too far for the map is a dot at its rim.
-  #glow(pen, [x, y], size, side, agents) {
+  #glow(pen, [x, y], size, side, agents, gold) {
     const strength = Math.min(1, 0.45 + agents / 20);
-    pen.fillStyle = `rgb(232 193 112 / ${strength * 32}%)`;
-    pen.strokeStyle = `rgb(232 193 112 / ${strength * 90}%)`;
+    pen.fillStyle = `rgb(${gold} / ${strength * 26}%)`;
+    pen.strokeStyle = `rgb(${gold} / ${strength * 90}%)`;
     if (x > -size && y > -size && x < side && y < side) {
       pen.fillRect(x, y, size, size);
       pen.strokeRect(x + 0.5, y + 0.5, size - 1, size - 1);

@@ -3,6 +3,7 @@
 
 const byId = (id) => document.getElementById(id);
 const LIVE_S = 0.4;             // This near to the end is the present.
+const KEYS_S = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
 
 export class Timebar {
   constructor(history, on) {
@@ -13,6 +14,7 @@ export class Timebar {
     this.before = 0;
     this.slider = byId("moment");
     this.slider.addEventListener("input", () => this.go(performance.now() + Number(this.slider.value) * 1000));
+    this.slider.addEventListener("keydown", (event) => this.#key(event));
     byId("play").addEventListener("click", () => this.toggle());
     byId("now").addEventListener("click", () => this.live());
     setInterval(() => this.refresh(), 500);
@@ -28,6 +30,16 @@ export class Timebar {
     this.moment = Math.max(start, moment);
     this.before = now;
     this.#told();
+  }
+
+  // A tenth of a second, which is a slider's own step, is too little for a key.
+  #key(event) {
+    const now = performance.now();
+    if (event.key in KEYS_S) this.go((this.moment ?? now) + KEYS_S[event.key] * 1000);
+    else if (event.key === "Home") this.go(-Infinity);
+    else if (event.key === "End") this.live();
+    else return;
+    event.preventDefault();
   }
 
   live() {
@@ -62,9 +74,8 @@ export class Timebar {
     const first = Math.min(-1, Math.max(-120, (start - now) / 1000));
     this.slider.min = first.toFixed(1);
     const seconds = this.isPast ? Math.max(first, (this.step(now) - now) / 1000) : 0;
-    if (document.activeElement !== this.slider || !this.slider.matches(":active")) this.slider.value = seconds.toFixed(1);
-    const words = this.isPast ? inWords(seconds) : "live";
-    byId("ago").textContent = words;
+    if (!this.slider.matches(":active")) this.slider.value = seconds.toFixed(1);
+    byId("ago").textContent = inWords(seconds);
     this.slider.setAttribute("aria-valuetext", this.isPast ? `${Math.round(-seconds)} seconds ago` : "live");
     this.#marks(now, first);
   }
