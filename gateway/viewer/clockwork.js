@@ -1,33 +1,38 @@
-// When a tick was, by this page's clock: so that what arrives late, and in one piece after a
-// reconnection, finds its place among what arrived in time. It knows only what it is told.
+// When something was, by this page's clock. What arrives, is: ticks are no clock, since a chunk
+// that nobody stands in does not tick. But what was missed while the stream was lost arrives in one
+// piece; that is laid out by its ticks over the time in which it was missed, and never before.
 
 import { TICK_MS } from "./world.js";
 
-// A world that falls behind makes later ticks later than was reckoned. It gives in by so much a tick,
-const DRIFT = 0.02;
-// and altogether when everything was late for so long: no reconnection, the world stood still.
-const LATE_MS = 1000;
-const LATE_FOR_MS = 1500;
+const CATCH_UP_MS = 1000;       // So long after the stream is back, what arrives was missed.
 
 export class Clockwork {
   constructor() {
-    this.chunks = new Map();  // id -> {offset, tick, at, late: since when}
+    this.chunks = new Map();    // id -> {tick, at}
+    this.since = null;          // When the stream was lost, for the last time.
+    this.until = -Infinity;     // Before this it catches up.
   }
 
-  // The moment of `tick` of a chunk, of which something arrived `now`. Never goes back.
+  lost(now) {
+    if (this.since === null || now > this.until) this.since = now;
+    this.until = Infinity;
+  }
+
+  back(now) {
+    if (this.until === Infinity) this.until = now + CATCH_UP_MS;
+  }
+
+  // The moment of the delta at `tick` of a chunk, which arrived `now`. Never goes back.
   momentOf(id, tick, now) {
     const known = this.chunks.get(id);
-    if (!known) {
-      this.chunks.set(id, { offset: now - tick * TICK_MS, tick, at: now, late: Infinity });
-      return now;
-    }
-    const given = known.offset + Math.max(0, tick - known.tick) * TICK_MS * DRIFT;
-    const arrived = now - tick * TICK_MS;
-    known.late = arrived - given > LATE_MS ? Math.min(known.late, now) : Infinity;
-    known.offset = now - known.late > LATE_FOR_MS ? arrived : Math.min(arrived, given);
-    known.tick = tick;
-    known.at = Math.min(now, Math.max(known.at, tick * TICK_MS + known.offset));
-    return known.at;
+    const at = known && now < this.until ? this.#reckoned(known, tick, now) : now;
+    this.chunks.set(id, { tick, at });
+    return at;
+  }
+
+  #reckoned(known, tick, now) {
+    const reckoned = known.at + (tick - known.tick) * TICK_MS;
+    return Math.min(now, Math.max(known.at, this.since, reckoned));
   }
 
   forget(id) { this.chunks.delete(id); }

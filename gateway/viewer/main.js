@@ -46,24 +46,24 @@ const breaks = new Breaks({
 });
 const hearing = {
   state: (name) => {
-    if (name === "lost") breaks.lost(performance.now());
+    if (name === "lost") for (const each of [breaks, memory.clockwork]) each.lost(performance.now());
     panel.state(name);
   },
   ready: (chunks) => {
     memory.ended(live.retain(chunks), performance.now());
-    breaks.back(performance.now());
-    refresh();
+    for (const each of [breaks, memory.clockwork]) each.back(performance.now());
+    heard();
   },
   show: (chunk) => {
     live.show(chunk);
     memory.whole(chunk, performance.now());
-    refresh();
+    heard();
   },
   delta: (delta) => {
     const outcome = live.apply(delta);
     if (outcome === "applied") remember(delta);
     else if (outcome !== "old") mend(delta.chunk);
-    refresh();
+    heard();
   },
   resync: ({ chunk, reason }) => breaks.resync(chunk ? [chunk] : [...live.chunks.keys()], reason),
 };
@@ -84,6 +84,11 @@ function mend(chunk) {
 }
 
 function shown() { return timebar.isPast ? past.world : live; }
+
+// Something new is known of the present; who looks at the past does not see it.
+function heard() {
+  if (!timebar.isPast) refresh();
+}
 
 function refresh() {
   panel.refresh(shown(), follow.id);
