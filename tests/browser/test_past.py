@@ -64,7 +64,7 @@ def test_a_past_moment_is_exactly_what_was_received(world: Cluster, page: Page) 
 
 def last_received(heard: list[Any], chunk: str, moment: float) -> int:
     """The tick of the last that had been heard of ``chunk`` at ``moment``."""
-    return max(data["tick"] for at, data in messages(heard, chunk) if at <= moment)
+    return max(int(data["tick"]) for at, data in messages(heard, chunk) if at <= moment)
 
 
 def folded(heard: list[Any], chunk: str, upto: int) -> dict[str, dict[str, Any]]:
@@ -85,6 +85,8 @@ def folded(heard: list[Any], chunk: str, upto: int) -> dict[str, dict[str, Any]]
                     entities[event["id"]].update(x=event["x"], y=event["y"])
                 case "left":
                     del entities[event["id"]]
+                case _:  # Said something, or failed: nobody is elsewhere for that.
+                    pass
     return entities
 
 

@@ -109,7 +109,14 @@ def test_a_gap_is_noticed_and_mended_and_said(world: Cluster, page: Page) -> Non
 
 def test_another_view_is_opened_before_the_old_one_is_closed(world: Cluster, page: Page) -> None:
     look_at(page, world.url())
-    page.evaluate("globalThis.first = tessera.stream.source")
+    page.evaluate(
+        """() => {
+            globalThis.first = tessera.stream.source;
+            globalThis.whole = [];
+            const { show } = tessera.hearing;
+            tessera.hearing.show = (chunk) => { whole.push(chunk.chunk); show(chunk); };
+        }"""
+    )
     page.evaluate(
         """() => {
             globalThis.states = [];
@@ -128,6 +135,8 @@ def test_another_view_is_opened_before_the_old_one_is_closed(world: Cluster, pag
     states = page.evaluate("states")
     assert any(other and ready == 1 for ready, other, _ in states), "both are open for a while"
     assert min(chunks for _, _, chunks in states) >= 6, "what both views have stays"
+    page.wait_for_function("whole.length >= 3", timeout=LIVE_MS_MAX)
+    assert set(page.evaluate("whole")) == {"2:-1", "2:0", "2:1"}, "the others just go on"
     assert page.evaluate("[...tessera.world.chunks.keys()].sort().join(' ')") == " ".join(
         sorted(f"{x}:{y}" for x in range(3) for y in range(-1, 2))
     )
