@@ -21,13 +21,9 @@ Format = Literal["json", "text"]
 
 def settings_needing(*needed: str) -> Settings:
     """What the environment says; Misconfigured says all that is wrong with it."""
-    from common.errors import Misconfigured
     from common.settings import read_settings
 
-    settings = read_settings(os.environ)
-    if missing := [name for name in needed if not os.environ.get(name)]:
-        raise Misconfigured(f"set {' and '.join(missing)}; tessera up needs neither")
-    return settings
+    return read_settings(os.environ, needed)
 
 
 def chosen_format(settings: Settings) -> Format | None:
