@@ -345,5 +345,5 @@ def simulate(
     sys.exit(0 if run_all(plans, console) else 1)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # As ``python -m ops``, but deaf to signals while it imports.
     main(prog_name="tessera")

@@ -7,6 +7,7 @@ It does not judge whether a child is ready (``ops.up.ready``).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from common.limits import RELAY_SECONDS_MAX
 from ops.up import run_folder
 from ops.up.backoff import Backoff
 from ops.up.child import Born, Spec, give_birth, lines
+
+UNSAID_LINES = 20  # Routine lines of a life, kept until it ends: a start of PostgreSQL has ten.
 
 log = structlog.get_logger("tessera.up")
 
@@ -40,6 +43,7 @@ class Keeper:
     refusal: str | None = None
     """The last line of a life that ended with exit code 2: the operator must mend something."""
     last_line: str = ""
+    _unsaid: deque[bytes] = attrs.field(factory=lambda: deque(maxlen=UNSAID_LINES))
     _backoff: Backoff = attrs.field(factory=Backoff)
     _stopping: trio.Event = attrs.field(factory=trio.Event)
     _ended: trio.Event = attrs.field(factory=trio.Event)
@@ -52,6 +56,7 @@ class Keeper:
                 code = await self._live()
                 if self._stopping.is_set():
                     break
+                self._say_the_unsaid()
                 self._backoff = self._backoff.died(trio.current_time() - born_at)
                 pause = self._backoff.delay_seconds
                 self.refusal = self.last_line if code == 2 else None
@@ -61,6 +66,11 @@ class Keeper:
                 with trio.move_on_after(pause):
                     await self._stopping.wait()
         self._ended.set()
+
+    def _say_the_unsaid(self) -> None:
+        """Why it died may be in what nobody wanted to see."""
+        while self._unsaid:
+            self.relay(self.spec.name, self._unsaid.popleft())
 
     @property
     def young_deaths(self) -> int:
@@ -99,7 +109,8 @@ class Keeper:
     async def _pass_on(self, output: trio.abc.ReceiveStream) -> None:
         async with output:
             async for line in lines(output):
-                if self.spec.routine is not None and self.spec.routine in line:
+                if any(mark in line for mark in self.spec.routine):
+                    self._unsaid.append(line)
                     continue
                 self.last_line = line.decode(errors="replace") or self.last_line
                 self.relay(self.spec.name, line)

@@ -35,7 +35,9 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def started(launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(launch.argv, user=launch.user, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        launch.argv, user=launch.user, group=launch.user, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             yield process
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from ops.up.run_folder import Running
 
 pytestmark = pytest.mark.cluster
 
-TESSERA = (sys.executable, "-P", "-m", "ops.cli")
+TESSERA = (sys.executable, "-P", "-m", "ops")
 START_SECONDS_MAX = 60.0
 
 
@@ -233,24 +234,90 @@ def _is_alive(child: psutil.Process) -> bool:
         return False
 
 
+MOMENTS = (0.0, 0.15, 0.4, 1.2)  # After the first line of ours, each with some chance added.
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_while_it_starts_for_the_first_time_ends_it_quietly(
+    folder: Path, moment: float
+) -> None:
+    _end_while_starting(folder / "data", moment + random.uniform(0, 0.2))
+
+
+def test_a_signal_while_it_starts_again_ends_it_quietly(folder: Path) -> None:
+    with a_world(folder / "data", "--shards", "1"):
+        pass
+    for moment in MOMENTS:
+        _end_while_starting(folder / "data", moment + random.uniform(0, 0.2))
+
+
+def _end_while_starting(data: Path, moment: float) -> None:
+    """Ctrl-C: a SIGINT to everybody in the terminal's group."""
+    with subprocess.Popen(
+        [*TESSERA, "up", "--port", str(_free_port()), "--data", str(data), "--bots", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
+    ) as process:
+        _until(lambda: _heeds_signals(process.pid))
+        time.sleep(moment)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+        took = time.monotonic() - began
+    assert process.returncode == 0, (moment, said)
+    assert took < 5, (moment, said)
+    assert "Traceback" not in said, (moment, said)
+    assert "tessera: " not in said, (moment, said)
+    assert _working_on(data) == [], moment
+
+
+def _heeds_signals(pid: int) -> bool:
+    """Whether Python has come as far as our first line; before, nobody can say what happens."""
+    caught = Path(f"/proc/{pid}/status").read_text().split("SigCgt:")[1].split()[0]
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def _working_on(data: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            if any(str(data) in word for word in words) and _is_alive(process):
+                found.append(" ".join(words))
+        except psutil.Error:
+            continue
+    return found
+
+
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
 
-        line = refused("up", "--data", str(tmp_path), "--port", str(port))
+        line = refused("up", "--data", str(tmp_path / "new" / "data"), "--port", str(port))
 
     assert line == f"tessera: port {port} is in use; choose another with --port"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_all_that_is_wrong_with_the_settings_is_said_at_once(tmp_path: Path) -> None:
-    line = refused(
-        "up", "--data", str(tmp_path), TESSERA_AGENTS_MAX="many", TESSERA_TRUSTED_PROXIES="all"
-    )
+    wrong = {
+        "DATABASE_URL": "http://db/world",
+        "REDIS_URL": "redis://:hunter2@r:port/0",
+        "TESSERA_AGENTS_MAX": "many",
+        "TESSERA_AGENT_MAX": "1",
+        "TESSERA_TRUSTED_PROXIES": "all",
+    }
 
-    assert "TESSERA_AGENTS_MAX" in line
-    assert "TESSERA_TRUSTED_PROXIES" in line
+    line = refused("up", "--data", str(tmp_path / "data"), **wrong)
+
+    assert all(name in line for name in wrong)
+    assert "hunter2" not in line
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["gateway", "shard", "migrate"])
