@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -43,6 +44,10 @@ _SETTINGS = {
     "jit": "off",  # The same.
     "log_timezone": "UTC",
 }
+if sys.platform == "linux":
+    # After a crash all must be on the disk before it recovers: one call, instead of an fsync for
+    # each of a thousand files, which took 3.0 s of a restart after kill -9 (and this 0.06 s).
+    _SETTINGS["recovery_init_sync_method"] = "syncfs"
 
 
 def prepare(folder: Path, heed: Callable[[], None] = lambda: None) -> Launch:

@@ -24,7 +24,11 @@ from ops.up.child import Spec
 
 # What servers say when all is well; warnings and worse remain.
 _ROUTINE = {
-    "postgres": (b" LOG:  ",),
+    "postgres": (
+        b" LOG:  ",
+        b"FATAL:  the database system is ",  # Starting, recovering: we ask until it can.
+        b"DETAIL:  Consistent recovery state has not been yet reached",
+    ),
     "redis": (
         b" * ",
         b"WARNING Memory overcommit must be enabled",  # How to set up a machine for it alone.
