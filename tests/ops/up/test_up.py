@@ -325,6 +325,36 @@ def test_a_process_by_itself_asks_for_its_servers(command: str) -> None:
     assert "DATABASE_URL" in refused(command)
 
 
+def test_a_gateway_that_waits_for_its_database_ends_when_it_is_told_to() -> None:
+    port, away = _free_port(), _free_port()
+    with subprocess.Popen(
+        [*TESSERA, "gateway", "--port", "0", "--metrics-port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(
+            DATABASE_URL=f"postgresql://me:swordfish@127.0.0.1:{away}/world",
+            REDIS_URL=f"redis://127.0.0.1:{away}/0",
+        ),
+    ) as process:
+        _until(lambda: _status(f"http://127.0.0.1:{port}/readyz") == 503)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert time.monotonic() - began < 2
+    assert len(said.splitlines()) == 1, said
+    assert "PostgreSQL" in said
+    assert "swordfish" not in said
+
+
+def _status(url: str) -> int | None:
+    try:
+        return httpx.get(url, trust_env=False).status_code
+    except httpx.TransportError:
+        return None
+
+
 def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
     port = _free_port()
     line = refused(
