@@ -60,13 +60,13 @@ def _log_format(text: str) -> str:
 
 
 def _postgres_url(text: str) -> str:
-    return _url(text, ("postgresql", "postgres"), "postgresql://user:password@host:5432/name")
+    return _url(text, ("postgresql", "postgres"), "postgresql://user@host:5432/name")
 
 
 def _redis_url(text: str) -> str:
     if text.startswith("unix://"):
         return text
-    return _url(text, ("redis", "rediss"), "redis://:password@host:6379/0")
+    return _url(text, ("redis", "rediss"), "redis://host:6379/0")
 
 
 def _url(text: str, schemes: tuple[str, ...], example: str) -> str:
