@@ -6,6 +6,7 @@ kept in a file; when it fails, what went wrong is said, and where the rest is.
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -63,7 +64,8 @@ def _told(said: Iterable[str], total: int, now: Callable[[], float]) -> Iterator
     for line in said:
         seen += bool(_BEGUN.match(line))
         if line.startswith("Installing collected packages"):
-            print(f"   installing {total} packages", flush=True)
+            print(f"   installing {seen} packages", flush=True)
+            due = math.inf
         elif now() >= due:
             print(f"   {seen} of {total} packages fetched", flush=True)
             due = now() + SAY_SECONDS
