@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MADE := $(VENV)/made-from-lock
+# Tests side by side. More than the two cores: a third of their time is waiting for sockets.
+WORKERS ?= 3
 
 .PHONY: up test quick static lock clean
 .NOTPARALLEL:
@@ -13,14 +15,17 @@ MADE := $(VENV)/made-from-lock
 up: $(MADE)
 	@exec $(BIN)/tessera up $(ARGS)
 
+# Side by side what needs no quiet machine; by itself what real processes and pages do in real time.
 test: static
-	@echo "== all tests"
-	@$(BIN)/pytest
+	@echo "== tests of the parts"
+	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser"
+	@echo "== tests of the whole"
+	@$(BIN)/pytest -m "cluster or browser"
 
 # The inner loop: no servers, no processes, no browser.
 quick: static
 	@echo "== quick tests"
-	@$(BIN)/pytest -q -m "not embedded and not cluster and not browser and not slow"
+	@$(BIN)/pytest -q -n $(WORKERS) -m "not embedded and not cluster and not browser and not slow"
 
 static: $(MADE)
 	@echo "== ruff"

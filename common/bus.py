@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import attrs
 
 from common.envelopes import SessionLine, ToGateway, ToShard
-from common.grid import ChunkId, Epoch, GatewayId, Slot, Tick
+from common.grid import ChunkId, Epoch, GatewayId, SessionId, Slot, Tick
 
 # A gateway's
 
@@ -122,6 +122,14 @@ class Outgoing:
     refused: Sequence[tuple[Slot, str]] = ()
     """Positions of messages whose refusals are among the lines: with these told they are gone from
     their slot's stream, or whoever reads it after us could accept what was refused."""
+
+
+@attrs.frozen
+class RanOut:
+    """Sessions whose presence ran out up to ``now_ms``, by the clock of Redis; of any slot."""
+
+    now_ms: int
+    sessions: Sequence[SessionId] = ()
 
 
 @attrs.frozen

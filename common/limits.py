@@ -124,6 +124,15 @@ LEASE_MS = 3_000  # A spare takes over within 5 s: this, a third of it, and the 
 LEASE_RENEWALS = 3  # Renewed at a third of its life.
 PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wait, so time slows.
 
+# The life of a chunk
+COLLECT_SECONDS = 300.0  # Nobody in it, nobody watching, nothing in flight for so long: collected.
+COLLECT_LOOKS = 30  # So often in that time deserted chunks are looked for, and watched ones named.
+COLLECT_BATCH_MAX = 500  # Chunks asked about, and collected, in one call: a few ms.
+WATCH_LAPSED_LOOKS = (
+    COLLECT_LOOKS // 2
+)  # Unsaid for so many: what a gateway knows is asked for anew.
+CREATION_MS = 2_000  # A claim to create a chunk; over before a dead holder's LEASE_MS is.
+
 # Inside a shard
 TAKE_BATCH_MAX = 50  # Chunks taken in one go: the intake waits for one such batch at the most.
 PUBLISH_BATCH_MAX = 1_000  # Emissions in one publication: some ms of Redis.
@@ -138,7 +147,8 @@ DECIDE_ROUNDS_MAX = 20  # A batch is decided anew so often (a fence, a conflict)
 ASK_AGAIN_SECONDS = 1.0  # A question at a border is repeated this often.
 CROSSING_SECONDS = 2.0  # After so long without an answer the source tries to call it off.
 SPARE_SECONDS = 0.5  # A spare looks for a free slot this often: LEASE_MS and this stay under 5 s.
-PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often.
+PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often,
+PRESENCE_ROUND_SECONDS = 15.0  # and all of them this often: Redis may have lost some.
 PRUNE_SECONDS = 3600.0  # What is pruned was kept for a day, or for an hour at least.
 PRUNE_SECONDS_MAX = 60.0  # A minute of small portions; what is left waits for the next hour.
 BEAT_SECONDS = 1.0  # A slot says how it is doing this often.

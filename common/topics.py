@@ -47,6 +47,11 @@ def lease(slot: Slot) -> str:
     return f"{LEASE_PREFIX}{slot}"
 
 
+def creation(chunk: ChunkId) -> str:
+    """String with an expiry: the process that is about to create ``chunk``."""
+    return f"{PREFIX}creation:{chunk}"
+
+
 def strikes(agent: AgentId, kind: str) -> str:
     """List with an expiry: times (ms) of wrong (``invalid``) or late (``expired``) answers."""
     return f"{PREFIX}strikes:{kind}:{agent}"
@@ -64,6 +69,9 @@ def bucket(kind: str, subject: str) -> str:
 
 PRESENCE = f"{PREFIX}presence"
 """Sorted set: session by the time (ms, of the Redis server) until which it counts as here."""
+
+WATCHED = f"{PREFIX}watched"
+"""Sorted set: chunk by the time (ms, of the Redis server) at which it was last known watched."""
 
 GATEWAYS = f"{PREFIX}gateways"
 """Hash: gateway -> its last beat."""

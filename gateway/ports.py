@@ -76,6 +76,9 @@ class Bus(Protocol):
     async def cooldown_ms(self, agent: AgentId) -> int:
         """How much longer ``agent`` may not command; 0 when it may."""
 
+    async def watching(self, chunks: Iterable[ChunkId]) -> None:
+        """Somebody watches ``chunks`` at this moment: they are not to be collected for a while."""
+
     async def beat(self, gateway: GatewayId, beat: GatewayBeat) -> None: ...
 
     async def counts(self) -> WorldCounts: ...

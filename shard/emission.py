@@ -24,7 +24,7 @@ from common.envelopes import (
 )
 from common.frames import ChunkDelta
 from common.grid import ChunkId, Epoch, GatewayId, Slot
-from common.journal import Fact, PlacedFact, ResultFact, TransferFact
+from common.journal import Fact, PlacedFact, ResultFact, Retired, TransferFact
 from shard.world.codec import encode_agent
 from shard.world.effects import Arrived, Departing, Effect, Finished, Gone, Placed, Unplaced
 from shard.world.state import Chunk
@@ -59,12 +59,13 @@ class Emission:
     facts: tuple[Fact, ...] = ()
     asks: tuple[Ask, ...] = ()
     keeps: tuple[Keep, ...] = ()
+    retired: tuple[Retired, ...] = ()
     receipts: tuple[str, ...] = ()
     """Positions in the slot's stream of which this is the end: all before it in order is sent."""
 
     @property
     def is_for_the_record(self) -> bool:
-        return bool(self.facts or self.asks or self.keeps)
+        return bool(self.facts or self.asks or self.keeps or self.retired)
 
 
 def emission_of(before: Chunk, epoch: Epoch, result: TickResult) -> Emission | None:

@@ -39,6 +39,10 @@ class Live:
     kept_tick: Tick = attrs.field(init=False)
     """What needs no snapshot any more: its tick, or a time when nothing but time had passed."""
     is_keeping: bool = False
+    touched_at: float = attrs.field(factory=trio.current_time)
+    """When somebody last asked for it, by trio's clock."""
+    watched_at: float | None = None
+    """When a gateway last said that it watches it, as far as we asked."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _committed: trio.Event | None = None
 
@@ -62,6 +66,17 @@ class Live:
     @property
     def may_rest(self) -> bool:
         return not self.waiting and self._committed is None and is_idle(self.state)
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether nobody is in it, or about to be."""
+        if self.state.agents or not self.is_resting:
+            return False
+        return not self.waiting and self._committed is None and not self.attaching
+
+    def idle_seconds(self, now: float) -> float:
+        """Return for how long nobody has asked for it or, as far as we know, watched it."""
+        return now - max(self.touched_at, self.watched_at or self.touched_at)
 
     def catch_up(self) -> None:
         """Count the ticks in which it rested."""

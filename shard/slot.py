@@ -20,6 +20,7 @@ from shard.aftermath import Aftermath
 from shard.beats import Beats
 from shard.border import Border
 from shard.chunks import Chunks
+from shard.collector import Collector
 from shard.inbox import Inbox
 from shard.inquiry import Inquiry
 from shard.intake import Intake
@@ -52,6 +53,7 @@ class _Slot:
     loader: Loader
     intake: Intake
     snapshots: Snapshots
+    collector: Collector
     receiver: Receiver
     presence: Presence
     beats: Beats
@@ -65,6 +67,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
     chunks = Chunks(nursery, Ticking(outbox, aftermath, lateness).run)
     loader = Loader(
         outside.bus,
+        outside.leases,
         outside.journal,
         chunks,
         outbox,
@@ -74,7 +77,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         seed,
         inbox.release,
     )
-    inquiry = Inquiry(outside.journal, loader)
+    inquiry = Inquiry(outside.journal, loader, chunks)
     return _Slot(
         inbox,
         outbox,
@@ -84,6 +87,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         loader,
         Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed),
         Snapshots(chunks, outbox),
+        Collector(outside.bus, chunks, inbox, outbox, inquiry.forget, outside.collect_seconds),
         Receiver(outside.bus, inbox, routes.slot),
         Presence(outside.bus, chunks, inbox),
         Beats(outside.bus, routes, holder, chunks, lateness, inbox, outbox, records),
@@ -120,6 +124,7 @@ async def _live(slot: _Slot, nursery: trio.Nursery) -> None:
     nursery.start_soon(slot.border.run, slot.chunks)
     nursery.start_soon(slot.presence.run)
     nursery.start_soon(slot.snapshots.run)
+    nursery.start_soon(slot.collector.run)
 
 
 async def _publish(slot: _Slot, outside: Outside) -> None:
@@ -137,4 +142,6 @@ async def _record(slot: _Slot, outside: Outside) -> None:
         lose=slot.chunks.lose,
         ask=lambda ask: slot.border.send(ask, slot.chunks),
         kept=slot.snapshots.kept,
+        collected=slot.collector.collected,
+        left_alone=slot.collector.left_alone,
     )

@@ -172,6 +172,10 @@ class MemoryGatewayBus:
         until_ms = self._redis.cooldowns.get(agent, 0.0)
         return max(0, math.ceil(until_ms - self._redis.now_ms()))
 
+    async def watching(self, chunks: Iterable[ChunkId]) -> None:
+        await self._redis.turn("watching")
+        self._redis.watched.update(dict.fromkeys(chunks, self._redis.now_ms()))
+
     async def beat(self, gateway: GatewayId, beat: GatewayBeat) -> None:
         await self._redis.turn("beat")
         self._redis.gateway_beats[gateway] = (self._redis.now_ms(), beat)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from common.adapters.memory_redis import MemoryRedis
-from common.grid import Slot
+from common.grid import ChunkId, Slot
 
 
 class MemoryLeases:
@@ -28,6 +30,17 @@ class MemoryLeases:
         await self._redis.turn("release")
         if self._holder(slot) == holder:
             del self._redis.leases[slot]
+
+    async def claim(self, chunks: Sequence[ChunkId], holder: str) -> bool:
+        await self._redis.turn("claim")
+        now_ms, creations = self._redis.now_ms(), self._redis.creations
+        for chunk in chunks:
+            claimant, until_ms = creations.get(chunk, (holder, 0.0))
+            if claimant != holder and now_ms < until_ms:
+                return False
+        until_ms = now_ms + self._redis.durations.creation_ms
+        creations.update(dict.fromkeys(chunks, (holder, until_ms)))
+        return True
 
     def _holder(self, slot: Slot) -> str | None:
         holder, until_ms = self._redis.leases.get(slot, (None, 0.0))

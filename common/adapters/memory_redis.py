@@ -106,6 +106,8 @@ class MemoryRedis:
         self.strikes: dict[tuple[AgentId, str], list[float]] = {}
         self.cooldowns: dict[AgentId, float] = {}
         self.leases: dict[Slot, tuple[str, float]] = {}
+        self.watched: dict[ChunkId, float] = {}
+        self.creations: dict[ChunkId, tuple[str, float]] = {}
         self.gateway_beats: dict[GatewayId, tuple[float, GatewayBeat]] = {}
         self.slot_beats: dict[Slot, tuple[float, SlotBeat]] = {}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 
 from common.adapters.memory_redis import DeltaStream, Fence, MemoryRedis
-from common.bus import Delta, Outgoing, PublishedDelta, Received, SlotBeat
+from common.bus import Delta, Outgoing, PublishedDelta, RanOut, Received, SlotBeat
 from common.envelopes import SessionLine
 from common.grid import ChunkId, Epoch, SessionId, Slot, Tick
 from common.limits import DELTAS_KEPT_TICKS, SESSION_LINES_MAX
@@ -101,11 +101,25 @@ class MemoryShardBus:
             fence.epoch = max(fence.epoch, epoch)
         return {chunk: fences[chunk].tick for chunk in chunks if fences[chunk].tick > 0}
 
+    async def conclude(self, ends: Mapping[ChunkId, Tick]) -> None:
+        await self._redis.turn("conclude")
+        for chunk, tick in ends.items():
+            fence = self._redis.fences.setdefault(chunk, Fence(Epoch(0), Tick(0)))
+            fence.tick = max(fence.tick, tick)
+
     async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
         await self._redis.turn("absent")
         now_ms, presence = self._redis.now_ms(), self._redis.presence
         until_ms = now_ms + self._redis.durations.resume_ms
         return [each for each in sessions if presence.setdefault(each, until_ms) <= now_ms]
+
+    async def ran_out(self, since_ms: int | None) -> RanOut:
+        await self._redis.turn("ran_out")
+        now_ms = int(self._redis.now_ms())
+        if since_ms is None:
+            return RanOut(now_ms)
+        presence = self._redis.presence.items()
+        return RanOut(now_ms, [one for one, until in presence if since_ms <= until <= now_ms])
 
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:
         await self._redis.turn("reprieve")
@@ -113,6 +127,11 @@ class MemoryShardBus:
         for session in sessions:
             known_ms = self._redis.presence.get(session, until_ms)
             self._redis.presence[session] = max(known_ms, until_ms)
+
+    async def unwatched_ms(self, chunks: Iterable[ChunkId]) -> Mapping[ChunkId, int]:
+        await self._redis.turn("unwatched_ms")
+        now_ms, watched = self._redis.now_ms(), self._redis.watched
+        return {chunk: int(now_ms - watched.setdefault(chunk, now_ms)) for chunk in chunks}
 
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._redis.turn("beat")

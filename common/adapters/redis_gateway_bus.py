@@ -48,6 +48,7 @@ _REFRESH = read_script("refresh")
 _IS_PRESENT = read_script("is_present")
 _END = read_script("end")
 _STRIKE = read_script("strike")
+_WATCHING = read_script("watching")
 _BEAT = read_script("beat")
 _COUNTS = read_script("counts")
 
@@ -187,6 +188,10 @@ class RedisGatewayBus:
 
     async def cooldown_ms(self, agent: AgentId) -> int:
         return max(0, cast("int", await self._redis.command("PTTL", topics.cooldown(agent))))
+
+    async def watching(self, chunks: Iterable[ChunkId]) -> None:
+        words: list[Word] = [self._durations.remembered_ms, *chunks]
+        await self._redis.call(_WATCHING, [topics.WATCHED], words)
 
     async def beat(self, gateway: GatewayId, beat: GatewayBeat) -> None:
         await self._redis.call(_BEAT, [topics.GATEWAYS], [gateway, wire.encode(beat)])

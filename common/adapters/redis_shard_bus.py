@@ -12,15 +12,18 @@ from typing import cast
 from common import topics, wire
 from common.adapters.durations import Durations
 from common.adapters.redis import Redis, Word, read_script
-from common.bus import Outgoing, PublishedDelta, Received, SlotBeat
+from common.bus import Outgoing, PublishedDelta, RanOut, Received, SlotBeat
 from common.envelopes import SessionLine, ToShard
 from common.grid import ChunkId, Epoch, SessionId, Slot, Tick
 from common.limits import DELTAS_KEPT_TICKS, SESSION_LINES_MAX
 
 _PUBLISH = read_script("publish")
 _FENCE = read_script("fence")
+_CONCLUDE = read_script("conclude")
 _ABSENT = read_script("absent")
+_RAN_OUT = read_script("ran_out")
 _REPRIEVE = read_script("reprieve")
+_UNWATCHED = read_script("unwatched")
 _BEAT = read_script("beat")
 
 
@@ -83,14 +86,29 @@ class RedisShardBus:
         ticks = dict(zip(chunks, map(int, last), strict=True))
         return {chunk: Tick(tick) for chunk, tick in ticks.items() if tick > 0}
 
+    async def conclude(self, ends: Mapping[ChunkId, Tick]) -> None:
+        keys = [topics.fence(chunk) for chunk in ends]
+        await self._redis.call(_CONCLUDE, keys, [self._durations.remembered_ms, *ends.values()])
+
     async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
         words: list[Word] = [self._durations.resume_ms, *sessions]
         absent = cast("list[bytes]", await self._redis.call(_ABSENT, [topics.PRESENCE], words))
         return [SessionId(session.decode()) for session in absent]
 
+    async def ran_out(self, since_ms: int | None) -> RanOut:
+        words: list[Word] = ["" if since_ms is None else since_ms]
+        reply = await self._redis.call(_RAN_OUT, [topics.PRESENCE], words)
+        now_ms, sessions = cast("tuple[int, list[bytes]]", reply)
+        return RanOut(now_ms, [SessionId(session.decode()) for session in sessions])
+
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:
         words: list[Word] = [self._durations.resume_ms, *sessions]
         await self._redis.call(_REPRIEVE, [topics.PRESENCE], words)
+
+    async def unwatched_ms(self, chunks: Iterable[ChunkId]) -> Mapping[ChunkId, int]:
+        asked = list(chunks)
+        reply = await self._redis.call(_UNWATCHED, [topics.WATCHED], asked)
+        return dict(zip(asked, cast("list[int]", reply), strict=True))
 
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._redis.call(_BEAT, [topics.SLOTS], [slot, wire.encode(beat)])

@@ -30,7 +30,7 @@ from common.frames import (
     ServerFrame,
     SessionReady,
 )
-from common.grid import AgentId, chunk_coordinates, chunk_id
+from common.grid import AgentId, ChunkId, chunk_coordinates, chunk_id
 from ops.client.commanding import Commanding, Pending
 from ops.simulate.cluster import Cluster
 from ops.simulate.front_desk import SECRET, FrontDesk, Ticket
@@ -228,7 +228,8 @@ class Player:
         is_far = self._dice.random() < FAR_RATE
         if is_far:
             cx, cy = self._near(cx), self._near(cy)
-        floor = floor_of(self._cluster.postgres.world.seed, cx, cy)
+        chunk, world = chunk_id(cx, cy), self._cluster.postgres.world
+        floor = floor_of(world.seed, chunk, self._cluster.generation(chunk))
         goals = [self._dice.choice(floor) for _ in range(1 if is_far else NEAR_TRIES)]
         here = self._position
         return MoveTo(*min(goals, key=lambda goal: abs(goal[0] - here.x) + abs(goal[1] - here.y)))
@@ -295,8 +296,8 @@ def _is_open(pending: Pending) -> bool:
 
 
 @lru_cache(maxsize=256)
-def floor_of(seed: int, cx: int, cy: int) -> list[tuple[int, int]]:
-    return [(x, y) for x, y in terrain_of(seed, chunk_id(cx, cy), 1).floor()]
+def floor_of(seed: int, chunk: ChunkId, generation: int) -> list[tuple[int, int]]:
+    return [(x, y) for x, y in terrain_of(seed, chunk, generation).floor()]
 
 
 @lru_cache(maxsize=4_096)

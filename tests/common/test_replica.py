@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.events import Entered, Failed, Left, Moved, Said
+from common.events import Entered, Event, Failed, Left, Moved, Said
 from common.frames import ChunkDelta, ChunkStatic, Entity
 from common.grid import AgentId, ChunkId, Tick
 from common.replica import as_static, fold, is_next, replica_of
@@ -14,8 +14,8 @@ def a_static(tick: int = 10, *entities: Entity) -> ChunkStatic:
     return ChunkStatic(ChunkId("0:0"), 1, Tick(tick), 50, ["." * 50] * 50, list(entities))
 
 
-def a_delta(prev_tick: int, tick: int, *events: object) -> ChunkDelta:
-    return ChunkDelta(ChunkId("0:0"), Tick(tick), Tick(prev_tick), list(events))  # type: ignore[arg-type]
+def a_delta(prev_tick: int, tick: int, *events: Event) -> ChunkDelta:
+    return ChunkDelta(ChunkId("0:0"), Tick(tick), Tick(prev_tick), list(events))
 
 
 def test_static_and_deltas_give_the_next_static() -> None:

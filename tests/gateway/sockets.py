@@ -6,8 +6,8 @@ import base64
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -174,3 +174,27 @@ async def _until_gone(receive: ASGIReceiveCallable, call: trio.CancelScope) -> N
     while (await receive())["type"] != "http.disconnect":
         pass
     call.cancel()
+
+
+async def swallow(send: Callable[..., Awaitable[None]], *words: object) -> None:
+    """Send to somebody who may have had enough."""
+    with suppress(trio.BrokenResourceError):
+        await send(*words)
+
+
+async def nothing_lives() -> None:
+    """Wait until every task of a connection has ended; bounded by the tests' own deadline."""
+    with trio.fail_after(60):
+        while any("Connection" in task.name or "_handle" in task.name for task in _tasks()):
+            await trio.sleep(0.1)
+
+
+def _tasks() -> list[trio.lowlevel.Task]:
+    root = trio.lowlevel.current_root_task()
+    found, open_ = [], [root] if root else []
+    while open_:
+        task = open_.pop()
+        found.append(task)
+        for nursery in task.child_nurseries:
+            open_.extend(nursery.child_tasks)
+    return found

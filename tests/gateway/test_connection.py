@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import socket
-import struct
-import zlib
-from contextlib import suppress
-
 import pytest
 import trio
 from h2.connection import H2Connection
 from trio.testing import MockClock
 
-import gateway.connection
 from common.limits import (
-    FAREWELL_SECONDS_MAX,
-    FRAME_BYTES_MAX,
     GRACE_SECONDS,
     HEAD_SECONDS_MAX,
-    HEARTBEAT_SECONDS,
     LINGER_SECONDS,
-    SEND_SECONDS_MAX,
-    STILL_SECONDS_MAX,
-    TICK_SECONDS,
-    VANISHED_SECONDS_MAX,
 )
-from gateway.connection import Connection
-from tests.gateway.sockets import Client, a_frame, a_port
+from tests.gateway.sockets import Client, a_frame, a_port, nothing_lives, swallow
 from tests.gateway.stream.scripted import arrival, step
-
-CALM_SECONDS = 0.02  # Real: the clock may jump once nothing moved for so long, also in the kernel.
-
-
-@pytest.fixture
-def calm(autojump_clock: MockClock) -> MockClock:
-    autojump_clock.autojump_threshold = CALM_SECONDS
-    return autojump_clock
 
 
 async def test_the_stream_comes_through(calm: MockClock) -> None:
@@ -149,264 +125,10 @@ async def test_a_body_that_nobody_wants_does_not_block_the_answer(calm: MockCloc
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 more = (f"Content-Length: {size}",)
-                nursery.start_soon(_swallow, client.send, "POST / HTTP/1.1", b"x" * size, more)
+                nursery.start_soon(swallow, client.send, "POST / HTTP/1.1", b"x" * size, more)
                 await client.until("ok")
                 await client.is_reset()
-        await _nothing_lives(port)
-
-
-async def test_a_reader_that_never_reads_is_ended_and_costs_others_nothing(calm: MockClock) -> None:
-    async with a_port() as port:
-        stuck = await port.watch(receive_buffer=4096)
-        other = await port.watch()
-        for client in (stuck, other):
-            await client.until("chunk_static")
-        big = [arrival(f"agent-{number}") for number in range(300)]
-        await port.scene.shard.say(1, *big)
-        moves = [step(f"agent-{number}", x=5) for number in range(300)]
-        began = trio.current_time()
-        for tick in range(2, 302):
-            await port.scene.shard.say(tick, *moves)
-            await other.until(f"id: 1.{tick}.")
-            other.got = b""
-        waited = trio.current_time() - began  # The clock jumps a little when this machine is busy.
-        assert waited < SEND_SECONDS_MAX / 2, "nobody waited for the one who does not read"
-        await trio.sleep(STILL_SECONDS_MAX - waited - 2)
-        assert port.spectators.count == 2
-        await trio.sleep(waited + 4)
-        assert port.spectators.count == 1
-        assert await stuck.is_reset()
-
-
-@pytest.mark.parametrize("reads_on", [True, False])
-@pytest.mark.parametrize("path", ["/v1/spectate", "/v1/spectate/ws"])
-async def test_a_reader_that_is_slow_is_resynced_twice_and_then_sent_away(
-    calm: MockClock, path: str, reads_on: bool
-) -> None:
-    async with a_port() as port:
-        slow = await port.websocket(f"{path}?chunks=0:0", receive_buffer=4096, upgrade="ws" in path)
-        await slow.until("chunk_static")
-        big = [arrival(f"agent-{number}") for number in range(100)]
-        await port.scene.shard.say(1, *big)
-        moves = [step(f"agent-{number}", x=5) for number in range(100)]
-        tick = 1
-        for times in range(3):
-            for _ in range(400):
-                tick += 1
-                await port.scene.shard.say(tick, *moves)
-                await trio.testing.wait_all_tasks_blocked()
-            if times < 2:
-                await slow.until(b'{"reason":"slow"')
-                await slow.until(f"1.{tick}.0~0")
-                slow.got = b""
-        if reads_on:
-            await trio.sleep(FAREWELL_SECONDS_MAX / 2)
-            got = await slow.end()
-            last = b"\x88\x0a" + (4008).to_bytes(2, "big") + b"too_slow"
-            assert got.endswith(last if "ws" in path else b"\r\n0\r\n\r\n")
-        else:
-            await trio.sleep(FAREWELL_SECONDS_MAX + 2)
-            assert await slow.is_reset()
-        await trio.testing.wait_all_tasks_blocked()
-        assert port.spectators.count == 0
-
-
-@pytest.mark.parametrize("path", ["/v1/spectate", "/v1/spectate/ws"])
-async def test_a_reader_of_a_small_view_that_is_too_slow_is_resynced_and_not_cut_off(
-    calm: MockClock, path: str
-) -> None:
-    """Some KB a second come, one is read; a write of all that waits would take minutes."""
-    async with a_port() as port:
-        slow = await port.websocket(f"{path}?chunks=0:0", receive_buffer=4096, upgrade="ws" in path)
-        await slow.until("chunk_static")
-        names = [f"agent-{number}" for number in range(12)]
-        await port.scene.shard.say(1, *map(arrival, names))
-        began = trio.current_time()
-        for tick in range(2, 1000):
-            await port.scene.shard.say(tick, *[step(name, x=tick % 40) for name in names])
-            await trio.testing.wait_all_tasks_blocked()
-            if tick % 10 == 0:
-                await trio.sleep(10 * TICK_SECONDS)
-                slow.got += await slow.stream.receive_some(3000)
-        assert trio.current_time() - began > 9 * SEND_SECONDS_MAX
-        assert slow.got.count(b'{"reason":"slow"') >= 1
-        assert port.spectators.count == 1
-
-
-async def test_the_kernel_ends_vanished_peers_but_no_spectator_with_little_room(
-    calm: MockClock,
-) -> None:
-    async with a_port() as port:
-        watching, silent = await port.watch(), await port.client()
-        await watching.until("chunk_static")
-        assert _kernel_seconds(watching) == 0
-        assert _kernel_seconds(silent) == VANISHED_SECONDS_MAX
-
-
-def _kernel_seconds(client: Client) -> float:
-    """How long the other end of ``client`` waits for acknowledgements, or for room; 0: as usual."""
-    address = client.stream.socket.getsockname()
-    for connection in gc.get_objects():
-        if isinstance(connection, Connection):
-            sock = connection._socket()
-            with suppress(OSError):
-                if sock.getpeername() == address:
-                    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) / 1000
-    raise AssertionError("no connection of this client")
-
-
-@pytest.mark.parametrize("path", ["/v1/spectate", "/v1/spectate/ws"])
-async def test_a_spectator_that_vanished_is_noticed_though_little_is_said(
-    calm: MockClock, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    # The kernel counts in real time. The clock makes ten jumps, of CALM_SECONDS, to a heartbeat.
-    monkeypatch.setattr(gateway.connection, "STILL_VANISHED_SECONDS_MAX", 100 * CALM_SECONDS)
-    async with a_port() as port:
-        clients = [
-            await port.websocket(f"{path}?chunks=0:0", upgrade="ws" in path) for _ in range(2)
-        ]
-        for client in clients:
-            await client.until("chunk_static")
-        _vanish(clients[0])
-        began = trio.current_time()
-        while port.spectators.count == 2:
-            assert trio.current_time() - began < 1000
-            await trio.sleep(HEARTBEAT_SECONDS)
-        await trio.sleep(3 * HEARTBEAT_SECONDS)
-        assert port.spectators.count == 1
-        await port.scene.shard.say(3, arrival())
-        await clients[1].until("chunk_delta")
-
-
-def _vanish(client: Client) -> None:
-    """Let nothing that is sent to ``client`` arrive, not even in the kernel."""
-    refuse_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # BPF: return 0
-    program = struct.pack("HL", 1, ctypes.addressof(refuse_all))
-    so_attach_filter = 26  # asm-generic/socket.h; Python's socket does not name it.
-    client.stream.socket.setsockopt(socket.SOL_SOCKET, so_attach_filter, program)
-
-
-async def test_a_slow_reader_that_answers_pings_late_still_reads_why_it_was_sent_away(
-    calm: MockClock,
-) -> None:
-    """Who sends to a socket that is gone is reset, and what it had not read yet is lost."""
-    async with a_port() as port:
-        slow = await port.websocket("/v1/spectate/ws?chunks=0:0", receive_buffer=4096)
-        await slow.until("chunk_static")
-        names = [f"agent-{number}" for number in range(100)]
-        await port.scene.shard.say(1, *map(arrival, names))
-        tick = 1
-        for times in range(3):
-            for _ in range(400):
-                tick += 1
-                await port.scene.shard.say(tick, *[step(name, x=5) for name in names])
-                await trio.testing.wait_all_tasks_blocked()
-            while times < 2 and f'"1.{tick}.0~0'.encode() not in slow.got:
-                slow.got = await slow.stream.receive_some()
-        while port.spectators.count:  # Until all of it is the kernel's.
-            slow.got += await slow.stream.receive_some(1000)
-            await trio.sleep(0.1)
-        for _ in range(4):
-            await trio.sleep(LINGER_SECONDS)
-            await slow.stream.send_all(a_frame(b"", opcode=10))
-        assert (await slow.end()).endswith(b"\x88\x0a" + (4008).to_bytes(2, "big") + b"too_slow")
-
-
-async def test_a_long_answer_may_take_long_as_long_as_some_of_it_is_taken(calm: MockClock) -> None:
-    async with a_port() as port:
-        client = await port.client(receive_buffer=4096)
-        await client.send("GET /long HTTP/1.1")
-        began = trio.current_time()
-        while b"the end" not in client.got:
-            client.got += await client.stream.receive_some(20_000)
-            await trio.sleep(1)
-        assert trio.current_time() - began > 2 * SEND_SECONDS_MAX
-
-
-async def test_a_frame_too_big_is_1009_and_the_client_may_not_go_on(calm: MockClock) -> None:
-    async with a_port() as port:
-        client = await port.websocket("/v1/agent")
-        await client.until("\r\n\r\n")
-        await client.stream.send_all(a_frame(b"x" * FRAME_BYTES_MAX))
-        await client.stream.send_all(a_frame(b"x" * (FRAME_BYTES_MAX + 1)))
-        await _swallow(client.stream.send_all, a_frame(b"x" * 3_000_000))
-        got = await client.end()
-        assert got.endswith(b"\x88\x02" + (1009).to_bytes(2, "big"))
-        await _nothing_lives(port)
-        assert port.agents == ["websocket.connect", "websocket.receive", "websocket.disconnect"]
-
-
-async def test_a_frame_is_measured_in_bytes_not_in_characters(calm: MockClock) -> None:
-    async with a_port() as port:
-        client = await port.websocket("/v1/agent")
-        await client.until("\r\n\r\n")
-        await client.stream.send_all(a_frame("é".encode() * (FRAME_BYTES_MAX // 2 + 1)))
-        assert (await client.end()).endswith((1009).to_bytes(2, "big"))
-
-
-async def test_a_message_in_many_fragments_has_the_same_bound(calm: MockClock) -> None:
-    async with a_port() as port:
-        client = await port.websocket("/v1/agent")
-        await client.until("\r\n\r\n")
-        await client.stream.send_all(a_frame(b"x" * 10_000, first=0))
-        await client.stream.send_all(a_frame(b"x" * 10_000, opcode=0, first=0))
-        assert (await client.end()).endswith((1009).to_bytes(2, "big"))
-
-
-_BREACHES = [
-    (a_frame(b"\xff\xfe"), 1007),
-    (a_frame(b"\xc3", first=0) + a_frame(b"x", opcode=0), 1007),
-    (b"\x81\x02hi", 1002),  # No mask.
-    (a_frame(b"hi", first=0xC0), 1002),  # A reserved bit.
-    (a_frame(b"hi", opcode=3), 1002),
-    (a_frame(b"hi", opcode=0), 1002),  # Goes on with what never began.
-    (a_frame(b"x" * 126, opcode=9), 1002),
-    (a_frame(b"\x03", opcode=8), 1002),
-]
-
-
-@pytest.mark.parametrize(("data", "code"), _BREACHES)
-@pytest.mark.parametrize("path", ["/v1/agent", "/v1/spectate/ws?chunks=0:0"])
-async def test_who_breaks_the_rules_of_frames_is_told_so_and_nobody_else_notices(
-    calm: MockClock, path: str, data: bytes, code: int
-) -> None:
-    async with a_port() as port:
-        client, other = await port.websocket(path), await port.watch()
-        await client.until("\r\n\r\n")
-        await other.until("chunk_static")
-        await client.stream.send_all(data + a_frame(b"more"))
-        got = await client.end()
-        closing = got.rfind(b"\x88")
-        assert got[closing + 2 : closing + 4] == code.to_bytes(2, "big")
-        assert got[closing + 1] == len(got) - closing - 2, "nothing follows the close frame"
-        await port.scene.shard.say(3, arrival())
-        await other.until("chunk_delta")
-        for each in (client, other):
-            await each.stream.aclose()
-        await _nothing_lives(port)
-        if path == "/v1/agent":
-            assert port.agents == ["websocket.connect", "websocket.disconnect"]
-
-
-async def test_a_close_is_answered_with_its_code(calm: MockClock) -> None:
-    async with a_port() as port:
-        client = await port.websocket("/v1/agent")
-        await client.until("\r\n\r\n")
-        await client.stream.send_all(a_frame((1000).to_bytes(2, "big") + b"done", opcode=8))
-        assert (await client.end()).endswith(b"\x88\x06" + (1000).to_bytes(2, "big") + b"done")
-
-
-async def test_nothing_is_inflated(calm: MockClock) -> None:
-    async with a_port() as port:
-        offer = "Sec-WebSocket-Extensions: permessage-deflate"
-        client = await port.websocket("/v1/agent", offer)
-        got = await client.until("\r\n\r\n")
-        assert b"sec-websocket-extensions" not in got.lower()
-        bomb = zlib.compressobj(wbits=-15)
-        deflated = bomb.compress(b"x" * 10_000_000) + bomb.flush(zlib.Z_SYNC_FLUSH)
-        await _swallow(client.stream.send_all, a_frame(deflated[:-4], first=0xC0))
-        await client.end()
-        assert "websocket.receive" not in port.agents
+        await nothing_lives()
 
 
 async def test_who_sends_on_after_the_end_is_not_reset_at_once(calm: MockClock) -> None:
@@ -431,7 +153,7 @@ async def test_data_before_the_upgrade_leaves_no_endpoint_behind(calm: MockClock
         )  # fmt: skip
         await client.is_reset()
         assert client.status == 400
-        await _nothing_lives(port)
+        await nothing_lives()
         assert port.agents == ["websocket.connect", "cancelled"]
 
 
@@ -453,7 +175,7 @@ async def test_bytes_that_nobody_expects_end_their_own_connection_only(
         other = await port.watch()
         await other.until("chunk_static")
         client = await port.client()
-        await _swallow(client.stream.send_all, junk)
+        await swallow(client.stream.send_all, junk)
         await client.is_reset()
         await port.scene.shard.say(3, arrival())
         await other.until("chunk_delta")
@@ -476,7 +198,7 @@ async def test_a_body_over_http_2_that_nobody_wants_harms_nobody_else(calm: Mock
         await client.stream.send_all(http2.data_to_send())
         await client.until("method_not_allowed")
         http2.send_data(1, b"x" * 10_000)
-        await _swallow(client.stream.send_all, http2.data_to_send())
+        await swallow(client.stream.send_all, http2.data_to_send())
         await client.is_reset()
         await port.scene.shard.say(3, arrival())
         await other.until("chunk_delta")
@@ -513,7 +235,7 @@ async def test_an_endpoint_that_waits_for_ever_does_not_outlive_its_client(
         client = await port.ask("GET /stubborn HTTP/1.1")
         await trio.sleep(1)
         await client.stream.aclose()
-        await _nothing_lives(port)
+        await nothing_lives()
 
 
 async def test_a_client_that_goes_is_noticed_at_once(calm: MockClock) -> None:
@@ -549,7 +271,7 @@ async def test_a_stop_ends_streams_at_once_and_the_stuck_ones_in_time(calm: Mock
         assert trio.current_time() - began < 1
         with pytest.raises(OSError, match="refused"):
             await port.client()
-        await _nothing_lives(port)
+        await nothing_lives()
         assert trio.current_time() - began <= GRACE_SECONDS + 0.5
         assert await stuck.is_reset()
 
@@ -572,26 +294,3 @@ async def _drip(client: Client, drops: bytes) -> None:
         except trio.BrokenResourceError:
             return
         await trio.sleep(1)
-
-
-async def _swallow(send: object, *words: object) -> None:
-    with suppress(trio.BrokenResourceError):
-        await send(*words)  # type: ignore[operator]
-
-
-async def _nothing_lives(port: object) -> None:
-    """Wait until every task of a connection has ended; bounded by the tests' own deadline."""
-    with trio.fail_after(60):
-        while any("Connection" in task.name or "_handle" in task.name for task in _tasks()):
-            await trio.sleep(0.1)
-
-
-def _tasks() -> list[trio.lowlevel.Task]:
-    root = trio.lowlevel.current_root_task()
-    found, open_ = [], [root] if root else []
-    while open_:
-        task = open_.pop()
-        found.append(task)
-        for nursery in task.child_nurseries:
-            open_.extend(nursery.child_tasks)
-    return found

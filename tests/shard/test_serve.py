@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import attrs
 import pytest
@@ -24,8 +26,16 @@ from common.envelopes import (
 from common.events import Left
 from common.frames import Position
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot, Tick
-from common.journal import Committed, Conflict, Row
-from common.limits import LEASE_MS, PRESENCE_MS, SHUTDOWN_SECONDS_MAX
+from common.journal import Committed, Conflict, Row, Snapshot
+from common.limits import (
+    LEASE_MS,
+    PRESENCE_MS,
+    PRESENCE_ROUND_SECONDS,
+    RESUME_MS,
+    SHUTDOWN_SECONDS_MAX,
+    SNAPSHOT_TICKS,
+    TICK_SECONDS,
+)
 from shard.world.codec import encode_input
 from shard.world.inputs import Enter
 from tests.shard.town import GATEWAY, Town
@@ -183,10 +193,11 @@ async def test_a_command_sent_again_while_it_is_in_flight_is_not_refused_for_its
 async def test_a_command_in_doubt_is_admitted_once(autojump_clock: MockClock, town: Town) -> None:
     town.start("s1")
     await town.join("ann")
-    for doubt, id in (("written", "c1"), ("lost", "c2")):
-        town.postgres.commit_doubt = doubt  # type: ignore[assignment]
+    doubts: list[tuple[Literal["written", "lost"], str]] = [("written", "c1"), ("lost", "c2")]
+    for doubt, id in doubts:
+        town.postgres.commit_doubt = doubt
         await town.offer(town.command("ann", id, Say("hello")))
-        await town.wait_for(lambda id=id: town.results(id))  # type: ignore[misc]
+        await town.wait_for(partial(town.results, id))
         assert len(town.acks(id)) == len(town.results(id)) == 1
     assert [town.results(id)[0].seq for id in ("c1", "c2")] == [2, 4]
 
@@ -327,6 +338,43 @@ async def test_an_agent_whose_session_ran_out_leaves_and_comes_back_where_it_sto
     assert (account.present, account.x) == (False, first.position.x)
     second = await town.join("ann", "ses_new")
     assert second.position == first.position
+
+
+async def test_an_agent_whose_session_redis_has_lost_leaves_if_nobody_comes_back(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1")
+    await town.join("ann")
+    await trio.sleep(20)
+    del town.redis.presence[SessionId("ses_ann")]
+    await trio.sleep(RESUME_MS / 1000 - 1)
+    assert town.population() == {"ann": ["0:0"]}
+    await trio.sleep(2 * PRESENCE_ROUND_SECONDS + 3)
+    assert town.population() == {}
+
+
+async def test_what_rests_is_saved_after_it_stirred_and_not_again(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    class Counting(MemoryJournal):
+        saved = 0
+
+        async def save(
+            self, snapshots: Sequence[Snapshot], empty: frozenset[ChunkId]
+        ) -> frozenset[ChunkId]:
+            self.saved += len(snapshots)
+            return await super().save(snapshots, empty)
+
+    journal = Counting(town.postgres)
+    _with(town, journal)
+    for times in range(1, 4):
+        if times == 1:
+            await town.join("ann")
+        else:
+            await town.offer(town.command("ann", f"c{times}", Say("awake")))
+        await town.gateway.refresh([SessionId("ses_ann")])
+        await trio.sleep(2 * SNAPSHOT_TICKS * TICK_SECONDS)
+        assert journal.saved == times
 
 
 async def test_a_session_that_is_over_ends_at_once(autojump_clock: MockClock, town: Town) -> None:
@@ -579,7 +627,7 @@ async def test_a_chunk_at_work_is_saved_now_and_then(autojump_clock: MockClock, 
     await town.join("ann")
     for number in range(5):
         await town.offer(town.command("ann", f"c{number}", Wait(50)))
-        await town.wait_for(lambda n=number: town.results(f"c{n}"))  # type: ignore[misc]
+        await town.wait_for(partial(town.results, f"c{number}"))
     assert town.saved_tick("0:0") > 0
     assert len(town.postgres.chunks[ChunkId("0:0")].journal) <= 5
 

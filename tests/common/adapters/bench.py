@@ -34,6 +34,7 @@ SHORT = Durations(
     strike_window_ms=400,
     cooldown_ms=300,
     lease_ms=300,
+    creation_ms=300,
     deltas_kept_ms=300,
     beat_ms_max=300,
 )

@@ -10,6 +10,7 @@ from common.limits import (
 from tests.common.adapters.bench import (
     HERE,
     SHORT,
+    THERE,
     Bench,
     a_delta,
     deltas,
@@ -94,3 +95,29 @@ async def test_as_many_ticks_of_deltas_are_kept_as_promised(bench: Bench, clock:
     assert kept is not None
     assert len(kept) == DELTAS_KEPT_TICKS
     assert await bus.deltas_after(HERE, Tick(1)) is None
+
+
+async def test_no_stream_goes_on_over_the_end_of_a_generation(bench: Bench, clock: Clock) -> None:
+    gateway_bus, bus = bench.gateway_bus(), bench.shard_bus()
+    await bus.publish(deltas(4, 5))
+    assert await gateway_bus.deltas_after(HERE, Tick(5)) == []
+
+    await bus.conclude({HERE: Tick(90), THERE: Tick(80)})
+
+    assert await gateway_bus.deltas_after(HERE, Tick(5)) is None
+    assert await gateway_bus.deltas_after(HERE, Tick(90)) == []
+    assert await gateway_bus.deltas_after(THERE, Tick(80)) == []
+    await bus.conclude({HERE: Tick(70)})
+    assert await bus.fence({HERE: Epoch(1), THERE: Epoch(1)}) == {HERE: 90, THERE: 80}
+
+
+async def test_a_new_generation_is_published_by_the_same_rules(bench: Bench, clock: Clock) -> None:
+    gateway_bus, bus = bench.gateway_bus(), bench.shard_bus()
+    await bus.fence({HERE: Epoch(3)})
+    await bus.conclude({HERE: Tick(90)})
+    assert await bus.publish(Outgoing(deltas=[a_delta(95, epoch=2)])) == {HERE}
+
+    assert await bus.publish(Outgoing(deltas=[a_delta(91, prev_tick=90, epoch=4)])) == frozenset()
+
+    after = await gateway_bus.deltas_after(HERE, Tick(90))
+    assert [delta.tick for delta in after or ()] == [91]

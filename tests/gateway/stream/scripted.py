@@ -67,6 +67,11 @@ class Ear:
             for item in self.heard
         ]
 
+    @property
+    def generations(self) -> list[int]:
+        """Of the statics."""
+        return [item.generation for item in self.heard if isinstance(item, Static)]
+
     __hash__ = object.__hash__
 
 
@@ -114,6 +119,10 @@ class Shard:
         subscriber.watched.discard(chunk)
         await self.say(tick, *events, chunk=chunk)
         subscriber.watched.add(chunk)
+
+    def be_born_again(self, chunk: ChunkId, generation: int, tick: int) -> None:
+        """Collect ``chunk``: the next generation begins at ``tick``, with nobody in it."""
+        self.chunks[chunk] = replica_of(a_static(chunk, tick, generation))
 
     def replica(self, chunk: ChunkId) -> Replica:
         return self.chunks.setdefault(chunk, replica_of(a_static(chunk)))

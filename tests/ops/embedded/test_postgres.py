@@ -9,7 +9,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -185,6 +185,37 @@ def test_an_interrupted_first_start_is_done_again(folder: Path) -> None:
     postgres.prepare(folder)
     assert not half_made.exists()
     assert (folder / "data" / "global" / "pg_control").exists()
+
+
+class Told(Exception):
+    """To end."""
+
+
+def test_who_is_told_to_end_leaves_no_initdb_behind(folder: Path) -> None:
+    calls = 0
+
+    def heed() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Told
+
+    with pytest.raises(Told):
+        postgres.prepare(folder, heed)
+
+    assert not (folder / "data").exists()
+    deadline = time.monotonic() + 5
+    while _works_on(folder):
+        assert time.monotonic() < deadline
+    postgres.prepare(folder)
+
+
+def _works_on(folder: Path) -> bool:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(str(folder) in word for word in process.cmdline()):
+                return True
+    return False
 
 
 def test_the_port_is_one_that_nobody_has(folder: Path) -> None:

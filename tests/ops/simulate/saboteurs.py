@@ -15,7 +15,7 @@ from common.bus import PublishedDelta
 from common.events import Entered, Left, Moved
 from common.frames import ChunkDelta, Entity
 from common.grid import ChunkId, Epoch, TransferId
-from common.journal import Conflict, Row, TransferState
+from common.journal import Conflict, Retired, Row, TransferState
 from common.replica import Replica
 from ops.simulate.servers import Adapters
 
@@ -60,6 +60,14 @@ class IndifferentJournal(MemoryJournal):
         return "cancelled"
 
 
+class AgelessJournal(MemoryJournal):
+    """Lets a chunk that was collected come back as the generation that it was."""
+
+    def _collect(self, retired: Retired) -> None:
+        super()._collect(retired)
+        self._postgres.chunks[retired.chunk].generation -= 1
+
+
 def fold_anything(replica: Replica, delta: ChunkDelta) -> Replica:
     """As ``fold``, without looking whether ``delta`` is the next one."""
     entities = dict(replica.entities)
@@ -84,3 +92,4 @@ def follows_somehow(replica: Replica, delta: ChunkDelta) -> bool:
 UNFENCED = Adapters(journal=UnfencedJournal, shard_bus=UnfencedBus)
 FORGETFUL = Adapters(journal=ForgetfulJournal)
 INDIFFERENT = Adapters(journal=IndifferentJournal)
+AGELESS = Adapters(journal=AgelessJournal)

@@ -9,6 +9,7 @@ from ops.simulate.plan import Plan
 from ops.simulate.servers import Adapters
 from ops.simulate.simulation import Outcome, simulate
 from tests.ops.simulate.saboteurs import (
+    AGELESS,
     FORGETFUL,
     INDIFFERENT,
     UNFENCED,
@@ -29,7 +30,9 @@ def first_failure(adapters: Adapters | None = None) -> Outcome:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "adapters", [UNFENCED, FORGETFUL, INDIFFERENT], ids=["fence", "dedupe", "transfer table"]
+    "adapters",
+    [UNFENCED, FORGETFUL, INDIFFERENT, AGELESS],
+    ids=["fence", "dedupe", "transfer table", "generation"],
 )
 def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters) -> None:
     outcome = first_failure(adapters)

@@ -82,9 +82,12 @@ async def test_routine_lines_are_passed_on_when_it_dies(tmp_path: Path) -> None:
 async def test_a_sigint_before_it_is_its_program_is_no_traceback(tmp_path: Path) -> None:
     heard = Heard()
     spec = attrs.evolve(a_shell("exec sleep 60"), stop_signal=signal.SIGINT)
-    for _ in range(3):
+    for milliseconds in range(0, 30, 2):  # Python is there after 5, and gone after 20.
         async with keeping(spec, tmp_path, heard) as keeper:
             while keeper.child is None:
+                await trio.lowlevel.checkpoint()
+            born = trio.current_time()
+            while trio.current_time() < born + milliseconds / 1000:
                 await trio.lowlevel.checkpoint()
     assert heard.lines == []
 

@@ -9,6 +9,7 @@ from common.commands import Command, MoveTo, Say, Wait
 from common.events import Failed, Said
 from common.frames import Position
 from common.grid import AgentId, CommandId, SessionId, Tick, chunk_id
+from common.refusals import FailReason
 from shard.world.effects import Finished
 from shard.world.inputs import Input, Order, Withdraw
 from shard.world.state import Agent, Chunk, Waiting
@@ -30,8 +31,8 @@ def an_order(command: Command, seq: int = 1, id: str = "c") -> Order:
     return Order(ME, MINE, CommandId(id), seq, command)
 
 
-def finished(seq: int, id: str = "c", reason: str | None = None) -> Finished:
-    return Finished(MINE, CommandId(id), seq, Position(*SPOT), reason)  # type: ignore[arg-type]
+def finished(seq: int, id: str = "c", reason: FailReason | None = None) -> Finished:
+    return Finished(MINE, CommandId(id), seq, Position(*SPOT), reason)
 
 
 def test_what_is_said_is_heard_in_the_same_tick() -> None:
