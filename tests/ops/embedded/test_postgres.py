@@ -204,6 +204,7 @@ def test_who_is_told_to_end_leaves_no_initdb_behind(folder: Path) -> None:
         postgres.prepare(folder, heed)
 
     assert not (folder / "data").exists()
+    assert not (folder / "data.new" / "base" / "5").exists()  # initdb's last deed.
     deadline = time.monotonic() + 5
     while _works_on(folder):
         assert time.monotonic() < deadline
