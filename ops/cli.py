@@ -21,6 +21,7 @@ from ops.command import (
     settings_needing,
     unique_name,
 )
+from ops.early import give_up_quietly
 from ops.parameters import Chunk, Commands, FileToWrite, GatewayUrl, Number
 
 _log_format = click.option(
@@ -346,6 +347,7 @@ def simulate(
     plan = Plan(seed or 0, minutes, gateways, shards, agents, spectators, named)
     console = Console()
     if seeds is None:
+        give_up_quietly()  # KeyboardInterrupt would be one more fault of one of the processes.
         sys.exit(0 if run_one(plan, console, verbose=verbose) else 1)
     try:
         many = seeds_named(seeds)

@@ -66,6 +66,8 @@ def run(prepare: Callable[[], Callable[[], Awaitable[None]]]) -> None:
     except Trouble as error:
         _fail(error, 1)
     except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from None  # What else it broke is of no interest.
         trouble, bugs = group.split(Trouble)
         if trouble is None or bugs is not None:
             raise

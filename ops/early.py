@@ -25,6 +25,15 @@ def end_quietly() -> None:
                 signal.signal(number, _end)
 
 
+def give_up_quietly() -> None:
+    """For a command with nothing to put in order: Ctrl-C ends it at once, as one that failed."""
+    signal.signal(signal.SIGINT, _give_up)
+
+
+def _give_up(_number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + signal.SIGINT)
+
+
 def _end(_number: int, _frame: FrameType | None) -> None:
     # Not SystemExit: raised in the middle of an import it could be caught, or reported.
     os._exit(0)

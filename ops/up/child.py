@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-async def lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
+async def lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[bytes, None]:
     """The lines of ``stream``, without their ends; one that is too long comes in pieces."""
     pending = b""
     while chunk := await stream.receive_some(_READ_BYTES):

@@ -69,7 +69,7 @@ def _forgiven(ending: _Ending) -> Iterator[None]:
     """Whoever was told to end has nothing to complain about: Ctrl-C may have hit its helpers."""
     try:
         yield
-    except* Trouble:
+    except* (Trouble, OSError):  # asyncpg leaves a bare one when it is cancelled while it connects.
         if not ending.told:
             raise
 

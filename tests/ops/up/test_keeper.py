@@ -92,6 +92,26 @@ async def test_a_sigint_before_it_is_its_program_is_no_traceback(tmp_path: Path)
     assert heard.lines == []
 
 
+async def test_a_relay_that_fails_leaves_no_child_behind(tmp_path: Path) -> None:
+    def fail(name: str, line: bytes) -> None:
+        raise ZeroDivisionError(line.decode(), name)
+
+    spec, deadline = a_shell("echo $$; exec sleep 60"), trio.current_time() + 5
+    with pytest.raises(ExceptionGroup) as failed, trio.fail_after(10):
+        async with kept([spec], tmp_path, fail, lambda: deadline):
+            await trio.sleep_forever()
+    (error,) = _leaves(failed.value)
+    assert isinstance(error, ZeroDivisionError)
+    await _gone(int(error.args[0]))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
 async def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path) -> None:
     heard = Heard()
     async with keeping(a_shell("sleep 60 & echo $!; wait"), tmp_path, heard):

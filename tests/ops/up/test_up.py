@@ -217,8 +217,8 @@ def test_nothing_survives_a_supervisor_that_is_killed_but_the_world(folder: Path
         assert answer.json()["name"] == "Survivor"
 
 
-def _sign_up(world: World) -> str:
-    answer = httpx.post(f"{_url(world)}/v1/signup", json={"name": "Survivor"}, trust_env=False)
+def _sign_up(world: World, name: str = "Survivor") -> str:
+    answer = httpx.post(f"{_url(world)}/v1/signup", json={"name": name}, trust_env=False)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["agent_id"])
 
@@ -323,6 +323,19 @@ def test_all_that_is_wrong_with_the_settings_is_said_at_once(tmp_path: Path) -> 
 @pytest.mark.parametrize("command", ["gateway", "shard", "migrate"])
 def test_a_process_by_itself_asks_for_its_servers(command: str) -> None:
     assert "DATABASE_URL" in refused(command)
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_it_goes_on_and_ends_well_when_nobody_reads_what_it_says(folder: Path, format: str) -> None:
+    with a_world(folder / "data", "--shards", "1", "--log-format", format) as world:
+        family = world.family()
+        assert world.process.stdout is not None
+        world.process.stdout.close()
+        _sign_up(world)  # Which is a line.
+        _sign_up(world, "Another")
+        world.process.send_signal(signal.SIGTERM)
+        assert world.process.wait(10) == 0
+        assert not [child for child in family if _is_alive(child)]
 
 
 def test_a_gateway_that_waits_for_its_database_ends_when_it_is_told_to() -> None:
