@@ -51,6 +51,8 @@ COMMAND_GRACE_MS = (
 )
 SETTLE_MS_MAX = 4_000  # Then nobody knows what became of it: one question that hangs is enough.
 REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
+OFFER_FORGOTTEN_MS = COMMAND_MS_MAX + COMMAND_GRACE_MS  # By then a later offer shows it expired.
+OFFERS_PRUNED = 256  # Refused offers of a session are pruned each time there are so many more.
 OFFER_BATCH_SECONDS = 0.002  # Many connections, one call: a client can't notice 2 ms.
 OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.
 HOPS_MAX = 8  # A traveller crosses at most 4 chunks in the time of one message; twice that.

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from common.envelopes import Attach, Attached, AttachRefused, ToGateway, ToShard
-from common.grid import AgentId, GatewayId, SessionId, Slot
+from common.bus import Forward
+from common.envelopes import Attach, Attached, AttachRefused, ToGateway
+from common.grid import AgentId, GatewayId, SessionId
 from common.journal import PlacedFact
 from shard import metrics
 from shard.border import Border
@@ -78,7 +79,7 @@ class Aftermath:
         if not live.attaching:
             return None
         replies: list[tuple[GatewayId, ToGateway]] = []
-        forwards: list[tuple[Slot, ToShard]] = []
+        forwards: list[Forward] = []
         for effect in result.effects:
             match effect:
                 case Placed():
@@ -93,7 +94,8 @@ class Aftermath:
                             replies.append((attach.gateway, refused))
                         else:
                             self._trails.left(attach.agent, further.chunk)
-                            forwards.append((self._routes.slot_of(further.chunk), further))
+                            slot = self._routes.slot_of(further.chunk)
+                            forwards.append(Forward(slot, further))
                 case _:
                     pass
         live.attaching.clear()

@@ -13,17 +13,16 @@ from typing import assert_never
 import attrs
 
 from common import wire
-from common.bus import PublishedDelta
+from common.bus import Forward, PublishedDelta, Refusal
 from common.envelopes import (
     ArrivalAsked,
     CrossingAnswered,
     ResultLine,
     SessionLine,
     ToGateway,
-    ToShard,
 )
 from common.frames import ChunkDelta
-from common.grid import ChunkId, Epoch, GatewayId, Slot
+from common.grid import ChunkId, Epoch, GatewayId
 from common.journal import Fact, PlacedFact, ResultFact, Retired, TransferFact
 from shard.world.codec import encode_agent
 from shard.world.effects import Arrived, Departing, Effect, Finished, Gone, Placed, Unplaced
@@ -52,10 +51,9 @@ class Keep:
 class Emission:
     deltas: tuple[PublishedDelta, ...] = ()
     lines: tuple[SessionLine, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     replies: tuple[tuple[GatewayId, ToGateway], ...] = ()
-    forwards: tuple[tuple[Slot, ToShard], ...] = ()
-    refused: tuple[tuple[Slot, str], ...] = ()
-    """See ``Outgoing``."""
+    forwards: tuple[Forward, ...] = ()
     facts: tuple[Fact, ...] = ()
     asks: tuple[Ask, ...] = ()
     keeps: tuple[Keep, ...] = ()

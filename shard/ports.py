@@ -38,11 +38,15 @@ class Bus(Protocol):
     async def done(self, slot: Slot, upto: str) -> None:
         """Everything up to ``upto`` is durable or answered: forget it."""
 
-    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
+    async def publish(
+        self, slot: Slot, holder: str, outgoing: Outgoing
+    ) -> frozenset[ChunkId] | None:
         """Publish in one call; return the chunks for which a newer epoch has published.
 
-        A delta whose tick is not later than the last published one, and a line whose seq is not
-        later than the last kept one, were published before: they are passed over. Safe to repeat.
+        None, and nothing was done, when ``slot`` is not ``holder``'s: the holders of a slot write
+        one after the other. A delta whose tick is not later than the last published one, and a
+        line whose seq is not later than the last kept one, were published before: they are passed
+        over; so is what has left the slot's stream (see Refusal, Forward). Safe to repeat.
         """
 
     async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:

@@ -7,6 +7,8 @@ it is cut off, and nothing is lost: it is all in the journal.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import trio
 
@@ -95,12 +97,20 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
 
 
 async def serve_slot(
-    outside: Outside, routes: Routes, holder: str, seed: int, stop: trio.Event
+    outside: Outside,
+    routes: Routes,
+    holder: str,
+    seed: int,
+    stop: trio.Event,
+    lose: Callable[[], None],
 ) -> None:
-    """Serve the chunks of ``routes.slot`` until ``stop``, then put everything in order."""
+    """Serve the chunks of ``routes.slot`` until ``stop``, then put everything in order.
+
+    ``lose`` cancels us: it is called when the slot turns out not to be ours any more.
+    """
     async with trio.open_nursery() as sending, trio.open_nursery() as living:
         slot = _wire(outside, routes, holder, seed, living)
-        sending.start_soon(_publish, slot, outside)
+        sending.start_soon(_publish, slot, outside, routes, holder, lose)
         sending.start_soon(_record, slot, outside)
         living.start_soon(slot.beats.run)
         living.start_soon(prune, outside.journal)
@@ -127,9 +137,20 @@ async def _live(slot: _Slot, nursery: trio.Nursery) -> None:
     nursery.start_soon(slot.collector.run)
 
 
-async def _publish(slot: _Slot, outside: Outside) -> None:
+async def _publish(
+    slot: _Slot, outside: Outside, routes: Routes, holder: str, lose: Callable[[], None]
+) -> None:
+    async def lose_slot() -> None:
+        lose()
+        await trio.sleep_forever()  # Cancelled.
+
     await publish(
-        slot.outbox, slot.records, outside.bus, lose=slot.chunks.lose, finish=slot.inbox.finish
+        slot.outbox,
+        slot.records,
+        lambda outgoing: outside.bus.publish(routes.slot, holder, outgoing),
+        lose=slot.chunks.lose,
+        lose_slot=lose_slot,
+        finish=slot.inbox.finish,
     )
     # What was sent after the last look is dealt with, too: whoever comes next need not see it.
     await slot.receiver.forget_at_last()

@@ -14,21 +14,21 @@ class MemoryLeases:
 
     async def acquire(self, slot: Slot, holder: str) -> bool:
         await self._redis.turn("acquire")
-        if self._holder(slot) not in (None, holder):
+        if self._redis.holder(slot) not in (None, holder):
             return False
         self._extend(slot, holder)
         return True
 
     async def renew(self, slot: Slot, holder: str) -> bool:
         await self._redis.turn("renew")
-        if self._holder(slot) != holder:
+        if self._redis.holder(slot) != holder:
             return False
         self._extend(slot, holder)
         return True
 
     async def release(self, slot: Slot, holder: str) -> None:
         await self._redis.turn("release")
-        if self._holder(slot) == holder:
+        if self._redis.holder(slot) == holder:
             del self._redis.leases[slot]
 
     async def claim(self, chunks: Sequence[ChunkId], holder: str) -> bool:
@@ -41,10 +41,6 @@ class MemoryLeases:
         until_ms = now_ms + self._redis.durations.creation_ms
         creations.update(dict.fromkeys(chunks, (holder, until_ms)))
         return True
-
-    def _holder(self, slot: Slot) -> str | None:
-        holder, until_ms = self._redis.leases.get(slot, (None, 0.0))
-        return holder if self._redis.now_ms() < until_ms else None
 
     def _extend(self, slot: Slot, holder: str) -> None:
         until_ms = self._redis.now_ms() + self._redis.durations.lease_ms

@@ -46,7 +46,7 @@ class CableGatewayBus:
         return self._bus.inbound(gateway)
 
     async def watch(self, chunk: ChunkId) -> None:
-        await self._cable.call(lambda: self._bus.watch(chunk))
+        await self._cable.call(lambda: self._bus.watch(chunk), may_outlive=False)
 
     async def unwatch(self, chunk: ChunkId) -> None:
         await self._bus.unwatch(chunk)

@@ -20,11 +20,13 @@ from common.commands import Command, MoveTo, Say, Wait
 from common.errors import Trouble
 from common.frames import (
     Ack,
+    Answer,
     Cancel,
     Challenge,
     ChunkDelta,
     ChunkStatic,
     ClientFrame,
+    CommandRequest,
     Position,
     Result,
     ServerFrame,
@@ -239,6 +241,9 @@ class Player:
         return max(-HOME_CHUNKS, min(HOME_CHUNKS, moved))
 
     def _send(self, socket: Socket, frame: ClientFrame) -> None:
+        is_said = socket.state == "open" and not socket.is_deaf
+        if is_said and isinstance(frame, CommandRequest | Answer) and self._ticket is not None:
+            self._cluster.books.send(self._ticket.session, frame)
         socket.say(wire.encode(frame).decode())
 
     # What it hears

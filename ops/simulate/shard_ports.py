@@ -39,8 +39,12 @@ class CableShardBus:
     async def done(self, slot: Slot, upto: str) -> None:
         await self._cable.call(lambda: self._bus.done(slot, upto))
 
-    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
-        return await self._cable.call(lambda: self._bus.publish(outgoing), may_repeat=True)
+    async def publish(
+        self, slot: Slot, holder: str, outgoing: Outgoing
+    ) -> frozenset[ChunkId] | None:
+        return await self._cable.call(
+            lambda: self._bus.publish(slot, holder, outgoing), may_repeat=True
+        )
 
     async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:
         return await self._cable.call(lambda: self._bus.fence(chunks))

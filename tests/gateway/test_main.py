@@ -17,6 +17,7 @@ import trio_asyncio
 
 from common import wire
 from common.adapters.redis import open_redis
+from common.adapters.redis_leases import RedisLeases
 from common.adapters.redis_shard_bus import RedisShardBus
 from common.bus import Outgoing
 from common.envelopes import ShowAsked, Shown
@@ -76,14 +77,17 @@ async def a_gateway(settings: Settings) -> AsyncIterator[Running]:
 
 async def show_whatever_is_asked(redis_url: str) -> None:
     async with trio_asyncio.open_loop(), open_redis(redis_url) as redis:
-        bus, after = RedisShardBus(redis), "0"
+        bus, leases, after = RedisShardBus(redis), RedisLeases(redis), "0"
         while True:
             for received in await bus.receive(Slot(0), after, 100, 1_000):
                 after = received.position
                 if isinstance(received.message, ShowAsked):
                     static = wire.encode(a_static(received.message.chunk)).decode()
                     shown = Shown(received.message.chunk, static)
-                    await bus.publish(Outgoing(replies=[(received.message.gateway, shown)]))
+                    await leases.acquire(Slot(0), "scripted")
+                    await bus.publish(
+                        Slot(0), "scripted", Outgoing(replies=[(received.message.gateway, shown)])
+                    )
 
 
 async def test_a_gateway_serves_calls_streams_and_its_private_port(settings: Settings) -> None:

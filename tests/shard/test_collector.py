@@ -288,7 +288,9 @@ async def test_a_chunk_that_another_has_taken_meanwhile_is_left_to_it(
     gate.is_open.set()
     await trio.sleep(1)
     assert _generation(town) == 1
-    assert town.postgres.chunks[HERE].holder == "s1", "it is ours by the slot, so it is taken back"
+    assert town.postgres.chunks[HERE].holder == "s1/1", (
+        "it is ours by the slot, so it is taken back"
+    )
     await town.join("bob")
     assert town.population() == {"bob": ["0:0"]}
 

@@ -30,6 +30,7 @@ from shard.world.inputs import Arrive
 from shard.world.terrain import terrain_of
 from tests.shard.town import Town
 
+SPARE = "spare/1"  # The holder: a process, and its how many-th tenure.
 NEXT = ChunkId("1:0")
 BETWEEN_TWO = pytest.mark.parametrize("shard_count", [2], ids=["between two shards"])
 """Within a shard both chunks go the same way: ``test_crossing`` and ``test_stress``."""
@@ -173,7 +174,7 @@ async def test_a_neighbour_that_is_just_handed_to_another_shard_is_entered_there
             return outcome
 
     def _hand_over() -> None:
-        town.redis.leases[town.slot(NEXT)] = ("spare", town.redis.now_ms() + 3_000)
+        town.redis.leases[town.slot(NEXT)] = (SPARE, town.redis.now_ms() + 3_000)
 
     await _start(town, Watched(town.postgres))
     town.start("spare")
@@ -183,7 +184,7 @@ async def test_a_neighbour_that_is_just_handed_to_another_shard_is_entered_there
     await _set_out(town)
     await _assert_she_arrives(town)
     town.assert_streams_are_unbroken()
-    assert town.postgres.chunks[NEXT].holder == "spare"
+    assert town.postgres.chunks[NEXT].holder == SPARE
 
 
 class Counting(MemoryJournal):

@@ -538,7 +538,7 @@ async def test_a_chunk_that_somebody_else_took_is_dropped_and_taken_back(
     await MemoryJournal(town.postgres).take([ChunkId("0:0")], "thief")
     await town.offer(town.command("ann", "c1", Say("mine")))
     await town.wait_for(lambda: town.results("c1"))
-    assert town.postgres.chunks[ChunkId("0:0")].holder == "s1"
+    assert town.postgres.chunks[ChunkId("0:0")].holder == "s1/1"
     town.assert_streams_are_unbroken()
 
 

@@ -125,8 +125,17 @@ class Town:
     async def offer(self, *messages: ToShard) -> None:
         count = self.postgres.topology.shard_count
         await self.gateway.offer(
-            [Offer((), slot_of(message.chunk, count), message) for message in messages]
+            [
+                Offer((), slot_of(message.chunk, count), message, self._connection(message))
+                for message in messages
+            ]
         )
+
+    def _connection(self, message: ToShard) -> int | None:
+        if not isinstance(message, CommandOffered):
+            return None
+        bound = self.redis.bindings.get(message.session)
+        return bound.connection if bound is not None else None
 
     async def wait_for(self, found: Callable[[], object], seconds: float = 30) -> None:
         with trio.fail_after(seconds):

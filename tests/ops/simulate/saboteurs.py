@@ -11,10 +11,10 @@ import attrs
 
 from common.adapters.memory_journal import MemoryJournal
 from common.adapters.memory_shard_bus import MemoryShardBus
-from common.bus import PublishedDelta
+from common.bus import PublishedDelta, Refusal
 from common.events import Entered, Left, Moved
 from common.frames import ChunkDelta, Entity
-from common.grid import ChunkId, Epoch, TransferId
+from common.grid import ChunkId, Epoch, Slot, TransferId
 from common.journal import Conflict, Retired, Row, TransferState
 from common.replica import Replica
 from ops.simulate.servers import Adapters
@@ -32,6 +32,13 @@ class UnfencedBus(MemoryShardBus):
 
     def _is_shut_out(self, delta: PublishedDelta) -> bool:
         return False
+
+
+class LeavingBus(MemoryShardBus):
+    """Tells what is refused, and leaves it where it was."""
+
+    def _refuse(self, slot: Slot, refusal: Refusal) -> bool:
+        return refusal.is_told
 
 
 class ForgetfulJournal(MemoryJournal):
@@ -92,4 +99,5 @@ def follows_somehow(replica: Replica, delta: ChunkDelta) -> bool:
 UNFENCED = Adapters(journal=UnfencedJournal, shard_bus=UnfencedBus)
 FORGETFUL = Adapters(journal=ForgetfulJournal)
 INDIFFERENT = Adapters(journal=IndifferentJournal)
+LEAVING = Adapters(shard_bus=LeavingBus)
 AGELESS = Adapters(journal=AgelessJournal)

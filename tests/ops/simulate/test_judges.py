@@ -10,7 +10,7 @@ import trio
 from common import wire
 from common.bus import Delta
 from common.events import Entered, Event, Left, Moved, Said
-from common.frames import Ack, ChunkDelta, ChunkStatic, Position, Result
+from common.frames import Ack, ChunkDelta, ChunkStatic, CommandRequest, Position, Result
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick
 from common.journal import Retired, Row, Taken
 from ops.simulate.books import Books
@@ -137,6 +137,10 @@ def an_ack(seq: int | None, id: str = "c-1", tick: int = 5) -> Ack:
     return Ack(CommandId(id), "accepted", tick=Tick(tick), seq=seq)
 
 
+def a_request(id: str = "c-1") -> CommandRequest:
+    return CommandRequest(CommandId(id), {"name": "wait", "ticks": 1})
+
+
 def a_result(seq: int, id: str = "c-1") -> Result:
     return Result(CommandId(id), seq, "completed", Tick(9), HERE, Position(1, 1))
 
@@ -162,6 +166,17 @@ async def test_the_books_notice(told: Sequence[Ack | Result], words: str | None)
         assert ledger.violation is None
     else:
         assert words in str(ledger.violation)
+
+
+async def test_what_was_refused_is_not_accepted_unless_it_was_sent_again() -> None:
+    for sent_again in (False, True):
+        ledger = Ledger()
+        books = Books(ledger)
+        books.hear(SESSION, an_ack(None))
+        if sent_again:
+            books.send(SESSION, a_request())
+        books.hear(SESSION, an_ack(1))
+        assert (ledger.violation is None) is sent_again
 
 
 async def test_a_sight_is_one_chunk_without_a_gap() -> None:

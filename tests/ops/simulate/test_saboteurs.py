@@ -12,6 +12,7 @@ from tests.ops.simulate.saboteurs import (
     AGELESS,
     FORGETFUL,
     INDIFFERENT,
+    LEAVING,
     UNFENCED,
     fold_anything,
     follows_somehow,
@@ -31,8 +32,8 @@ def first_failure(adapters: Adapters | None = None) -> Outcome:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "adapters",
-    [UNFENCED, FORGETFUL, INDIFFERENT, AGELESS],
-    ids=["fence", "dedupe", "transfer table", "generation"],
+    [UNFENCED, FORGETFUL, INDIFFERENT, AGELESS, LEAVING],
+    ids=["fence", "dedupe", "transfer table", "generation", "refusals"],
 )
 def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters) -> None:
     outcome = first_failure(adapters)
