@@ -98,7 +98,6 @@ ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client 
 VANISHED_SECONDS_MAX = 30.0  # Nothing acknowledged for so long: more than SEND_SECONDS_MAX.
 STILL_VANISHED_SECONDS_MAX = 130.0  # The same of a spectator: TCP asks it at least every 120 s.
 BACKLOG = 1024  # Connections not yet accepted: a crowd that comes back after a restart.
-GRACE_SECONDS = 3.0  # For what is under way when a gateway stops: within SHUTDOWN_SECONDS_MAX.
 GOODBYE_SECONDS_MAX = 0.5  # For our last words to a client that may not be reading.
 FAREWELL_SECONDS_MAX = 30.0  # For a spectator that is too slow, to read why it is sent away.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
@@ -184,7 +183,18 @@ ANSWER_SECONDS_MAX = 8.0  # An HTTP call's work: one slow PostgreSQL and Redis, 
 RETRY_AFTER_MS = 1_000  # Said with ``unavailable``: about what a reconnection takes.
 COUNTS_SECONDS = 1.0  # ``/v1/world`` may be this old, so that it costs Redis one call a second.
 KEY_USED_SECONDS = 60.0  # ``last_used_at`` is this coarse: a write a minute, not one a call.
-SHUTDOWN_SECONDS_MAX = 4.0  # ``tessera up`` ends everything within 5 s.
+
+# Stopping. ``tessera up`` promises STOP_SECONDS_MAX: a clock runs from the signal on, the stages
+# follow each other, and who is quick leaves more to the next. Each stage has at least what its
+# processes allow themselves; who is not gone by then is killed.
+STOP_SECONDS_MAX = 5.0  # Promised.
+EXIT_SECONDS = 0.5  # Of a process, after its last deed: closing connections, and Python's own end.
+BOTS_ENDED_SECONDS = 0.2 + EXIT_SECONDS  # They hang up; nobody minds if they can't.
+GRACE_SECONDS = 1.2  # For what is under way when a gateway stops: CLOSE_SECONDS_MAX, and some air.
+GATEWAYS_ENDED_SECONDS = BOTS_ENDED_SECONDS + GRACE_SECONDS + EXIT_SECONDS
+SHUTDOWN_SECONDS_MAX = 2.0  # A process; a shard finishes, sends its snapshots, frees its slot.
+SHARDS_ENDED_SECONDS = GATEWAYS_ENDED_SECONDS + SHUTDOWN_SECONDS_MAX
+SERVERS_ENDED_SECONDS = SHARDS_ENDED_SECONDS + 0.4  # At the worst; killed, they recover.
 
 # The supervisor
 RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.
