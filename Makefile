@@ -8,7 +8,7 @@ MADE := $(VENV)/made-from-lock
 # Tests side by side. More than the two cores: a third of their time is waiting for sockets.
 WORKERS ?= 3
 
-.PHONY: up test quick static lock clean
+.PHONY: up test quick static bench-world lock clean
 .NOTPARALLEL:
 
 # ARGS: what tessera up takes, as in  make up ARGS="--port 9000 --bots 0"
@@ -36,6 +36,10 @@ static: $(MADE)
 	@echo "== import-linter"
 	@$(BIN)/lint-imports
 
+# ARGS: cases, and --quick or --report-only, as in  make bench-world ARGS="--quick walking"
+bench-world: $(MADE)
+	@exec $(BIN)/python -P -m ops.bench.world $(ARGS)
+
 # Once for each lock and each pyproject.toml. --no-deps: the lock is complete, so nothing is left
 # to be resolved; --no-build-isolation: the build uses the locked setuptools.
 $(MADE): requirements.lock pyproject.toml
@@ -45,8 +49,7 @@ $(MADE): requirements.lock pyproject.toml
 		|| { echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@echo "== making $(VENV) from requirements.lock (a minute the first time)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet --editable .
+	@$(BIN)/python -P ops/install.py
 	@touch $@
 
 # Versions and hashes only: whoever installs chooses the index.

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from common.envelopes import SessionLine, ToGateway, ToShard
-from common.grid import ChunkId, Epoch, GatewayId, Slot, Tick
+from common.envelopes import AckLine, SessionLine, ToGateway, ToShard
+from common.grid import ChunkId, CommandId, Epoch, GatewayId, SessionId, Slot, Tick
 
 # A gateway's
 
@@ -30,22 +30,28 @@ class Take:
 
 @attrs.frozen
 class Offer:
-    """Take all ``takes`` or none; if that went well, append ``message`` to the slot's stream."""
+    """Take all ``takes`` or none; if that went well, append ``message`` to the slot's stream.
+
+    A command with a ``connection`` is appended only while its session is bound to that one, and
+    once: offered again it is under way already, or was refused.
+    """
 
     takes: tuple[Take, ...] = ()
     slot: Slot | None = None
     message: ToShard | None = None
+    connection: int | None = None
 
 
 @attrs.frozen
 class Verdict:
     """Done when ``retry_after_ms`` is 0; else nothing was taken and nothing sent.
 
-    ``full``: the slot's stream is at its bound.
+    ``full``: the slot's stream is at its bound. ``stale``: a later connection has the session.
     """
 
     retry_after_ms: int = 0
     full: bool = False
+    stale: bool = False
 
 
 @attrs.frozen
@@ -87,9 +93,14 @@ class WorldCounts:
 
 @attrs.frozen
 class Binding:
-    """``connection`` numbers a session's connections: the highest is the one that counts."""
+    """``connection`` numbers a session's connections: the highest is the one that counts.
+
+    ``under_way``: the commands that earlier ones offered and nobody has decided on, as far as
+    Redis knows, and until when they can be accepted (Unix ms). No more of those can come.
+    """
 
     connection: int
+    under_way: Mapping[CommandId, int] = attrs.field(factory=dict)
 
 
 # A shard's
@@ -113,17 +124,48 @@ class PublishedDelta:
 
 
 @attrs.frozen
+class Refusal:
+    """The offer at ``position`` is taken from the slot's stream, and ``line`` is told.
+
+    Told only if it was still there and undecided. Not ``is_told``: nobody hears of it, and it may
+    be offered again, for who takes it away does not know whether it was accepted before.
+    """
+
+    position: str
+    line: AckLine
+    is_told: bool = True
+
+
+@attrs.frozen
+class Forward:
+    """``message`` goes to ``slot``; one that came to us is taken from our stream, at ``source``.
+
+    It goes only if it was still there: so it is in one stream at a time, however often we say so.
+    """
+
+    slot: Slot
+    message: ToShard
+    source: str | None = None
+
+
+@attrs.frozen
 class Outgoing:
-    """What one call publishes, in this order: deltas, lines, replies, forwards."""
+    """What one call publishes, in this order: deltas, lines, refusals, replies, forwards."""
 
     deltas: Sequence[PublishedDelta] = ()
     lines: Sequence[SessionLine] = ()
-    """To the gateway that serves the session; those with a seq are kept first."""
+    """With a seq: kept, then sent to the gateway that serves the session."""
+    refusals: Sequence[Refusal] = ()
     replies: Sequence[tuple[GatewayId, ToGateway]] = ()
-    forwards: Sequence[tuple[Slot, ToShard]] = ()
-    refused: Sequence[tuple[Slot, str]] = ()
-    """Positions of messages whose refusals are among the lines: with these told they are gone from
-    their slot's stream, or whoever reads it after us could accept what was refused."""
+    forwards: Sequence[Forward] = ()
+
+
+@attrs.frozen
+class RanOut:
+    """Sessions whose presence ran out up to ``now_ms``, by the clock of Redis; of any slot."""
+
+    now_ms: int
+    sessions: Sequence[SessionId] = ()
 
 
 @attrs.frozen

@@ -21,7 +21,10 @@ from common.refusals import AckCode, FailReason, WithdrawReason
 
 @attrs.frozen
 class CommandOffered:
-    """A proven command. Repeated: admitted once (unique key), answered as before."""
+    """A proven command. Repeated: admitted once (unique key), answered as before.
+
+    An offer is (session, id, expires_at_ms): sent again, it is the same one.
+    """
 
     session: SessionId
     agent: AgentId
@@ -134,6 +137,8 @@ class AckLine:
     tick: Tick | None = None
     code: AckCode | None = None
     retry_after_ms: int | None = None
+    expires_at_ms: int | None = None
+    """Of a refusal: which offer of ``id`` it is about. A refused id may be offered anew."""
     type: Literal["ack_line"] = attrs.field(default="ack_line", kw_only=True)
 
 

@@ -137,6 +137,15 @@ class Snapshot:
 
 
 @attrs.frozen
+class Retired:
+    """A chunk whose life is over at ``tick``: nobody is in it, and nothing about it under way."""
+
+    chunk: ChunkId
+    epoch: Epoch
+    tick: Tick
+
+
+@attrs.frozen
 class History:
     """What is kept of a chunk: its snapshots in order, and the journal after the first of them.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 # The world
 TICK_HZ = 5  # The protocol's.
 TICK_SECONDS = 1 / TICK_HZ
+BEATS_PER_TICK = 20  # Moments at which chunks tick: 50 of a full shard at a time, 10 ms apart.
 COORDINATE_MAX = 2**31  # The protocol's; also what a 32-bit client can hold.
 MOVE_CHUNKS_MAX = 4  # The protocol's ``out_of_range``.
 WAIT_TICKS_MAX = 50  # The protocol's.
@@ -51,6 +52,8 @@ COMMAND_GRACE_MS = (
 )
 SETTLE_MS_MAX = 4_000  # Then nobody knows what became of it: one question that hangs is enough.
 REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
+OFFER_FORGOTTEN_MS = COMMAND_MS_MAX + COMMAND_GRACE_MS  # By then a later offer shows it expired.
+OFFERS_PRUNED = 256  # Refused offers of a session are pruned each time there are so many more.
 OFFER_BATCH_SECONDS = 0.002  # Many connections, one call: a client can't notice 2 ms.
 OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.
 HOPS_MAX = 8  # A traveller crosses at most 4 chunks in the time of one message; twice that.
@@ -95,7 +98,6 @@ ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client 
 VANISHED_SECONDS_MAX = 30.0  # Nothing acknowledged for so long: more than SEND_SECONDS_MAX.
 STILL_VANISHED_SECONDS_MAX = 130.0  # The same of a spectator: TCP asks it at least every 120 s.
 BACKLOG = 1024  # Connections not yet accepted: a crowd that comes back after a restart.
-GRACE_SECONDS = 3.0  # For what is under way when a gateway stops: within SHUTDOWN_SECONDS_MAX.
 GOODBYE_SECONDS_MAX = 0.5  # For our last words to a client that may not be reading.
 FAREWELL_SECONDS_MAX = 30.0  # For a spectator that is too slow, to read why it is sent away.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
@@ -125,6 +127,15 @@ LEASE_MS = 3_000  # A spare takes over within 5 s: this, a third of it, and the 
 LEASE_RENEWALS = 3  # Renewed at a third of its life.
 PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wait, so time slows.
 
+# The life of a chunk
+COLLECT_SECONDS = 300.0  # Nobody in it, nobody watching, nothing in flight for so long: collected.
+COLLECT_LOOKS = 30  # So often in that time deserted chunks are looked for, and watched ones named.
+COLLECT_BATCH_MAX = 500  # Chunks asked about, and collected, in one call: a few ms.
+WATCH_LAPSED_LOOKS = (
+    COLLECT_LOOKS // 2
+)  # Unsaid for so many: what a gateway knows is asked for anew.
+CREATION_MS = 2_000  # A claim to create a chunk; over before a dead holder's LEASE_MS is.
+
 # Inside a shard
 TAKE_BATCH_MAX = 50  # Chunks taken in one go: the intake waits for one such batch at the most.
 PUBLISH_BATCH_MAX = 1_000  # Emissions in one publication: some ms of Redis.
@@ -139,9 +150,12 @@ DECIDE_ROUNDS_MAX = 20  # A batch is decided anew so often (a fence, a conflict)
 ASK_AGAIN_SECONDS = 1.0  # A question at a border is repeated this often.
 CROSSING_SECONDS = 2.0  # After so long without an answer the source tries to call it off.
 SPARE_SECONDS = 0.5  # A spare looks for a free slot this often: LEASE_MS and this stay under 5 s.
-PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often.
+PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often,
+PRESENCE_ROUND_SECONDS = 15.0  # and all of them this often: Redis may have lost some.
 PRUNE_SECONDS = 3600.0  # What is pruned was kept for a day, or for an hour at least.
 PRUNE_SECONDS_MAX = 60.0  # A minute of small portions; what is left waits for the next hour.
+GROUND_LOOK_SECONDS = 1.0  # Chunks that woke up are looked for this often, to lay out their ground.
+GROUND_SHARE_MAX = 0.2  # Of the processor, for that: 1,000 chunks after a restart take 15 s.
 BEAT_SECONDS = 1.0  # A slot says how it is doing this often.
 BUSIEST_MAX = 256  # Chunks that it names then, of any number: some 4 KB a second.
 BACKOFF_SECONDS_MIN = 0.05  # Between two tries of what must be done; doubled each time,
@@ -170,7 +184,18 @@ ANSWER_SECONDS_MAX = 8.0  # An HTTP call's work: one slow PostgreSQL and Redis, 
 RETRY_AFTER_MS = 1_000  # Said with ``unavailable``: about what a reconnection takes.
 COUNTS_SECONDS = 1.0  # ``/v1/world`` and ``/v1/chunks`` may be this old: one call a second.
 KEY_USED_SECONDS = 60.0  # ``last_used_at`` is this coarse: a write a minute, not one a call.
-SHUTDOWN_SECONDS_MAX = 4.0  # ``tessera up`` ends everything within 5 s.
+
+# Stopping. ``tessera up`` promises STOP_SECONDS_MAX: a clock runs from the signal on, the stages
+# follow each other, and who is quick leaves more to the next. Each stage has at least what its
+# processes allow themselves; who is not gone by then is killed.
+STOP_SECONDS_MAX = 5.0  # Promised.
+EXIT_SECONDS = 0.5  # Of a process, after its last deed: closing connections, and Python's own end.
+BOTS_ENDED_SECONDS = 0.2 + EXIT_SECONDS  # They hang up; nobody minds if they can't.
+GRACE_SECONDS = 1.2  # For what is under way when a gateway stops: CLOSE_SECONDS_MAX, and some air.
+GATEWAYS_ENDED_SECONDS = BOTS_ENDED_SECONDS + GRACE_SECONDS + EXIT_SECONDS
+SHUTDOWN_SECONDS_MAX = 2.0  # A process; a shard finishes, sends its snapshots, frees its slot.
+SHARDS_ENDED_SECONDS = GATEWAYS_ENDED_SECONDS + SHUTDOWN_SECONDS_MAX
+SERVERS_ENDED_SECONDS = SHARDS_ENDED_SECONDS + 0.4  # At the worst; killed, they recover.
 
 # The supervisor
 RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.

@@ -5,11 +5,12 @@ Pure. One prefix, so that a server may be shared; nobody else builds a name by h
 
 from __future__ import annotations
 
-from common.grid import AgentId, ChunkId, GatewayId, SessionId, Slot
+from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot
 
 PREFIX = "tessera:"
 GATEWAY_PREFIX = f"{PREFIX}gateway:"  # Lua completes these two with what it reads in Redis.
 LEASE_PREFIX = f"{PREFIX}lease:"
+OFFER_PREFIX = "offer:"  # Ids are the clients': without it one could be called ``gateway``.
 
 
 def commands(slot: Slot) -> str:
@@ -33,8 +34,13 @@ def lines(session: SessionId) -> str:
 
 
 def binding(session: SessionId) -> str:
-    """Hash: the gateway that serves ``session``, and the number of its connection."""
+    """Hash: the gateway that serves ``session``, the number of its connection, its ``offer``s."""
     return f"{PREFIX}binding:{session}"
+
+
+def offer(id: CommandId) -> str:
+    """Field of a binding: until when ``id`` can be accepted (Unix ms); negative once refused."""
+    return f"{OFFER_PREFIX}{id}"
 
 
 def gateway(gateway: GatewayId) -> str:
@@ -43,8 +49,25 @@ def gateway(gateway: GatewayId) -> str:
 
 
 def lease(slot: Slot) -> str:
-    """String with an expiry: the process that holds ``slot``."""
+    """String with an expiry: the ``holder`` of ``slot``."""
     return f"{LEASE_PREFIX}{slot}"
+
+
+def holder(process: str, tenure: int) -> str:
+    """What a lease holds: who has the slot, and for the how many-th time it has one.
+
+    What an earlier tenure sent and is late must find the slot taken, also by the same process.
+    """
+    return f"{process}/{tenure}"
+
+
+def process_of(holder: str) -> str:
+    return holder.rpartition("/")[0]
+
+
+def creation(chunk: ChunkId) -> str:
+    """String with an expiry: the process that is about to create ``chunk``."""
+    return f"{PREFIX}creation:{chunk}"
 
 
 def strikes(agent: AgentId, kind: str) -> str:
@@ -64,6 +87,9 @@ def bucket(kind: str, subject: str) -> str:
 
 PRESENCE = f"{PREFIX}presence"
 """Sorted set: session by the time (ms, of the Redis server) until which it counts as here."""
+
+WATCHED = f"{PREFIX}watched"
+"""Sorted set: chunk by the time (ms, of the Redis server) at which it was last known watched."""
 
 GATEWAYS = f"{PREFIX}gateways"
 """Hash: gateway -> its last beat."""

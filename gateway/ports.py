@@ -49,7 +49,8 @@ class Bus(Protocol):
     async def bind(self, session: SessionId, gateway: GatewayId) -> Binding:
         """Make ``gateway`` the one that serves ``session``, and the session present.
 
-        The gateway that served it hears Replaced with the old number (also when it is this one).
+        No earlier connection can offer commands of it any more. The gateway that served it hears
+        Replaced with the old number (also when it is this one).
         """
 
     async def release(self, session: SessionId, connection: int) -> None:
@@ -75,6 +76,9 @@ class Bus(Protocol):
 
     async def cooldown_ms(self, agent: AgentId) -> int:
         """How much longer ``agent`` may not command; 0 when it may."""
+
+    async def watching(self, chunks: Iterable[ChunkId]) -> None:
+        """Somebody watches ``chunks`` at this moment: they are not to be collected for a while."""
 
     async def beat(self, gateway: GatewayId, beat: GatewayBeat) -> None: ...
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from common.envelopes import Attach, Attached, AttachRefused, ToGateway, ToShard
-from common.grid import AgentId, GatewayId, SessionId, Slot
+from common.bus import Forward
+from common.envelopes import Attach, Attached, AttachRefused, ToGateway
+from common.grid import AgentId, GatewayId, SessionId
 from common.journal import PlacedFact
 from shard import metrics
 from shard.border import Border
@@ -43,7 +44,10 @@ class Aftermath:
         emission = emission_of(before, live.epoch, result)
         extra = self._answers(live, result)
         stood = tuple(_thawed(live, inputs))
-        if emission is not None or extra is not None or stood:
+        if extra is None and not stood:
+            if emission is not None:
+                self._outbox.put(emission)
+        else:
             emission, extra = emission or Emission(), extra or Emission()
             self._outbox.put(
                 attrs.evolve(
@@ -78,7 +82,7 @@ class Aftermath:
         if not live.attaching:
             return None
         replies: list[tuple[GatewayId, ToGateway]] = []
-        forwards: list[tuple[Slot, ToShard]] = []
+        forwards: list[Forward] = []
         for effect in result.effects:
             match effect:
                 case Placed():
@@ -93,7 +97,8 @@ class Aftermath:
                             replies.append((attach.gateway, refused))
                         else:
                             self._trails.left(attach.agent, further.chunk)
-                            forwards.append((self._routes.slot_of(further.chunk), further))
+                            slot = self._routes.slot_of(further.chunk)
+                            forwards.append(Forward(slot, further))
                 case _:
                     pass
         live.attaching.clear()

@@ -45,15 +45,17 @@ class Beats:
             await trio.sleep(BEAT_SECONDS)
 
     def _beat(self) -> SlotBeat:
-        agents = sum(len(live.state.agents) for live in self._chunks)
-        active = {
-            live.id: len(live.state.agents)
-            for live in self._chunks
-            if live.state.agents or not live.is_resting
-        }
+        agents = awake = 0
+        active: dict[ChunkId, int] = {}
+        for live in self._chunks:  # Once through all of them: a millisecond for 10,000.
+            inside = len(live.state.agents)
+            agents += inside
+            awake += not live.is_resting
+            if inside or not live.is_resting:
+                active[live.id] = inside
         metrics.AGENTS.set(agents)
         metrics.CHUNKS.set(len(self._chunks))
-        metrics.CHUNKS_AWAKE.set(sum(1 for live in self._chunks if not live.is_resting))
+        metrics.CHUNKS_AWAKE.set(awake)
         metrics.CHUNKS_PENDING.set(len(self._chunks.pending))
         metrics.QUEUE.labels("inbox").set(len(self._inbox))
         metrics.QUEUE.labels("held").set(self._inbox.held)

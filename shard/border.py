@@ -10,6 +10,7 @@ from __future__ import annotations
 import attrs
 import trio
 
+from common.bus import Forward
 from common.envelopes import CrossingAnswered
 from common.errors import Trouble
 from common.grid import AgentId, ChunkId, TransferId
@@ -71,7 +72,7 @@ class Border:
         if slot == self._routes.slot:
             self._inbox.tell(ask.message)
         else:
-            self._outbox.put(Emission(forwards=((slot, ask.message),)))
+            self._outbox.put(Emission(forwards=(Forward(slot, ask.message),)))
 
     async def run(self, chunks: Chunks) -> None:
         """See to what is overdue, until cancelled."""

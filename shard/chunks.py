@@ -6,7 +6,7 @@ have something in them but are not loaded: nobody may act as if they were empty.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import attrs
 import structlog
@@ -27,6 +27,10 @@ class Chunks:
     pending: dict[ChunkId, None] = attrs.field(factory=dict, init=False)
     """In order, so that the first is loaded first."""
     _lives: dict[ChunkId, Live] = attrs.field(factory=dict, init=False)
+    _retired: dict[ChunkId, trio.Event] = attrs.field(factory=dict, init=False)
+    """Those that we parted with and that PostgreSQL still knows; set once it has forgotten."""
+    _stirred: dict[ChunkId, Live] = attrs.field(factory=dict, init=False)
+    """Those that may have something that is not saved."""
     _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __iter__(self) -> Iterator[Live]:
@@ -43,19 +47,35 @@ class Chunks:
         live = self._lives.get(id)
         if live is not None:
             live.catch_up()
+            live.touched_at = trio.current_time()
         return live
 
     def add(self, live: Live) -> None:
         assert live.id not in self._lives, f"{live.id} is here already"
         self._lives[live.id] = live
         self.pending.pop(live.id, None)
+        self._stirred[live.id] = live
         self.wake(live)
 
     def wake(self, live: Live) -> None:
         """Start the chunk's task, if it has something to do and does not run."""
         if live.is_resting and not live.is_lost and not live.may_rest:
             live.is_resting = False
+            live.touched_at = trio.current_time()
+            self._stirred[live.id] = live
             self._nursery.start_soon(self._tick, live)
+
+    def unsaved(self) -> Iterable[Live]:
+        """Return those that changed since they were saved; costs what stirred, not what there is.
+
+        What rests and is saved stirs when it is woken.
+        """
+        self._stirred = {
+            live.id: live
+            for live in self._stirred.values()
+            if not live.is_lost and (live.has_changed or not live.is_resting)
+        }
+        return [live for live in self._stirred.values() if live.has_changed]
 
     def want(self, *ids: ChunkId) -> None:
         """Have ``ids`` loaded, unless they are here."""
@@ -76,3 +96,22 @@ class Chunks:
             live.is_lost = True
             live.scope.cancel()
             self.want(id)
+
+    # The end of a chunk
+
+    def retire(self, live: Live) -> None:
+        """Part with a chunk in which nothing is; it is not taken anew before ``forget``."""
+        assert live.is_deserted, f"{live.id} is not deserted"
+        del self._lives[live.id]
+        live.is_lost = True
+        self._retired[live.id] = trio.Event()
+
+    def forget(self, id: ChunkId) -> None:
+        """PostgreSQL has dealt with a chunk that was retired."""
+        self._retired.pop(id).set()
+
+    async def wait_forgotten(self, ids: Iterable[ChunkId]) -> None:
+        """Wait until PostgreSQL has dealt with those of ``ids`` that are retired."""
+        for id in ids:
+            if (forgotten := self._retired.get(id)) is not None:
+                await forgotten.wait()

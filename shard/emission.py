@@ -13,18 +13,17 @@ from typing import assert_never
 import attrs
 
 from common import wire
-from common.bus import PublishedDelta
+from common.bus import Forward, PublishedDelta, Refusal
 from common.envelopes import (
     ArrivalAsked,
     CrossingAnswered,
     ResultLine,
     SessionLine,
     ToGateway,
-    ToShard,
 )
 from common.frames import ChunkDelta
-from common.grid import ChunkId, Epoch, GatewayId, Slot
-from common.journal import Fact, PlacedFact, ResultFact, TransferFact
+from common.grid import ChunkId, Epoch, GatewayId
+from common.journal import Fact, PlacedFact, ResultFact, Retired, TransferFact
 from shard.world.codec import encode_agent
 from shard.world.effects import Arrived, Departing, Effect, Finished, Gone, Placed, Unplaced
 from shard.world.state import Chunk
@@ -52,19 +51,19 @@ class Keep:
 class Emission:
     deltas: tuple[PublishedDelta, ...] = ()
     lines: tuple[SessionLine, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     replies: tuple[tuple[GatewayId, ToGateway], ...] = ()
-    forwards: tuple[tuple[Slot, ToShard], ...] = ()
-    refused: tuple[tuple[Slot, str], ...] = ()
-    """See ``Outgoing``."""
+    forwards: tuple[Forward, ...] = ()
     facts: tuple[Fact, ...] = ()
     asks: tuple[Ask, ...] = ()
     keeps: tuple[Keep, ...] = ()
+    retired: tuple[Retired, ...] = ()
     receipts: tuple[str, ...] = ()
     """Positions in the slot's stream of which this is the end: all before it in order is sent."""
 
     @property
     def is_for_the_record(self) -> bool:
-        return bool(self.facts or self.asks or self.keeps)
+        return bool(self.facts or self.asks or self.keeps or self.retired)
 
 
 def emission_of(before: Chunk, epoch: Epoch, result: TickResult) -> Emission | None:

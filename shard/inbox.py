@@ -77,6 +77,10 @@ class Inbox:
     def may_hold(self) -> bool:
         return self.held < HELD_MAX
 
+    def holds(self, chunk: ChunkId) -> bool:
+        """Whether something is held for ``chunk``."""
+        return chunk in self._held
+
     def hold(self, chunk: ChunkId, received: Received) -> None:
         """Keep ``received`` until ``release``; the stream keeps it as long, in case we die."""
         self._held.setdefault(chunk, []).append(received)

@@ -16,6 +16,7 @@ import trio
 from common.errors import Trouble
 from common.grid import AgentId, ChunkId, Tick
 from common.limits import GENERATIONS_MAX, LOOKUPS_MAX, POSTGRES_SECONDS_MAX
+from shard.chunks import Chunks
 from shard.decisions.plan import Decision, Findings
 from shard.loader import Loader
 from shard.patience import bounded
@@ -30,8 +31,13 @@ _log = structlog.get_logger()
 class Inquiry:
     _journal: Journal
     _loader: Loader
+    _chunks: Chunks
     _generations: dict[ChunkId, tuple[int, Tick]] = attrs.field(factory=dict, init=False)
     """What nobody holds does not change; the oldest is forgotten first."""
+
+    def forget(self, chunk: ChunkId) -> None:
+        """``chunk`` is being collected: what was known of it before it lived is wrong now."""
+        self._generations.pop(chunk, None)
 
     async def answer(self, questions: Iterable[Decision], findings: Findings) -> None:
         missing: dict[ChunkId, None] = {}
@@ -61,12 +67,16 @@ class Inquiry:
 
     async def _date(self, chunk: ChunkId, findings: Findings, turns: trio.Semaphore) -> None:
         if chunk not in self._generations:
-            found = await _ask(turns, lambda: self._journal.generation(chunk))
+            found = await _ask(turns, lambda: self._generation(chunk))
             if isinstance(found, Trouble):
                 findings.trouble.add(chunk)
                 return
             self._remember(chunk, found)
         findings.generations[chunk] = self._generations[chunk]
+
+    async def _generation(self, chunk: ChunkId) -> tuple[int, Tick]:
+        await self._chunks.wait_forgotten([chunk])
+        return await self._journal.generation(chunk)
 
     def _remember(self, chunk: ChunkId, found: tuple[int, Tick]) -> None:
         self._generations[chunk] = found

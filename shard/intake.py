@@ -13,16 +13,16 @@ import attrs
 import structlog
 import trio
 
-from common.bus import Received
+from common.bus import Forward, Received, Refusal
 from common.errors import InDoubt, Trouble
-from common.grid import ChunkId, Slot
+from common.grid import ChunkId
 from common.journal import Committed, Conflict, Row
 from common.limits import BACKOFF_SECONDS_MIN, DECIDE_ROUNDS_MAX, POSTGRES_SECONDS_MAX
 from shard import metrics
 from shard.chunks import Chunks
 from shard.decisions.decide import decide
 from shard.decisions.plan import CommandKey, Decision, Findings, Round
-from shard.decisions.refusing import refuse
+from shard.decisions.refusing import give_up, refuse
 from shard.emission import Emission
 from shard.inbox import WITHIN, Inbox
 from shard.inquiry import Inquiry
@@ -75,7 +75,7 @@ class Intake:
                 break
         for received in left:
             if received.message is not None:
-                self._apply(refuse(received, received.message))
+                self._apply(give_up(received, received.message))
         held = self._inbox.held_positions()
         self._outbox.put(
             Emission(
@@ -183,21 +183,14 @@ class Intake:
             self._chunks.wake(live)
         if decision.is_held and decision.chunk is not None:
             self._inbox.hold(decision.chunk, decision.received)
-        if decision.lines or decision.replies or decision.forwards:
-            self._outbox.put(
-                Emission(
-                    lines=decision.lines,
-                    replies=decision.replies,
-                    forwards=decision.forwards,
-                    refused=self._refused(decision),
-                )
-            )
-
-    def _refused(self, decision: Decision) -> tuple[tuple[Slot, str], ...]:
-        position = decision.received.position
-        if position == WITHIN or all(line.seq is not None for line in decision.lines):
-            return ()
-        return ((self._routes.slot, position),)
+        said = Emission(
+            lines=decision.lines,
+            refusals=_refusals(decision),
+            replies=decision.replies,
+            forwards=_forwards(decision),
+        )
+        if said != _NOTHING:
+            self._outbox.put(said)
 
     def _refuse_all(self, decisions: Iterable[Decision]) -> None:
         """Nothing was written: what needed to be is refused, the rest stays as decided."""
@@ -206,6 +199,25 @@ class Intake:
                 self._apply(decision)
             elif decision.received.message is not None:
                 self._apply(refuse(decision.received, decision.received.message))
+
+
+def _refusals(decision: Decision) -> tuple[Refusal, ...]:
+    if decision.refusal is None:
+        return ()
+    position = decision.received.position
+    assert position != WITHIN, "commands come from the stream"
+    return (Refusal(position, decision.refusal, decision.is_told),)
+
+
+def _forwards(decision: Decision) -> tuple[Forward, ...]:
+    source = decision.received.position
+    return tuple(
+        Forward(slot, message, None if source == WITHIN else source)
+        for slot, message in decision.forwards
+    )
+
+
+_NOTHING = Emission()
 
 
 def _probed(decisions: Iterable[Decision]) -> list[CommandKey]:

@@ -67,9 +67,11 @@ async def _try_slots(leases: Leases, journal: Journal, holder: str) -> Lease | N
     return None
 
 
-async def hold(
-    leases: Leases, lease: Lease, holder: str, work: Callable[[], Awaitable[None]]
-) -> None:
+Work = Callable[[Callable[[], None]], Awaitable[None]]
+"""Calls its argument when it finds out by itself that the lease is lost."""
+
+
+async def hold(leases: Leases, lease: Lease, holder: str, work: Work) -> None:
     """Do ``work`` and renew ``lease`` meanwhile; cancel the work at once when it is lost.
 
     Work that ends by itself gives the slot back.
@@ -78,7 +80,7 @@ async def hold(
     with trio.CancelScope(deadline=lease.until) as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_renew, leases, slot, holder, scope)
-            await work()
+            await work(scope.cancel)
             nursery.cancel_scope.cancel()
         await _release(leases, slot, holder)
     if scope.cancelled_caught:

@@ -7,14 +7,12 @@ that passed meanwhile are counted when somebody looks at it.
 
 from __future__ import annotations
 
-import math
-
 import attrs
 import trio
 
 from common.envelopes import Attach
 from common.grid import AgentId, ChunkId, Epoch, GatewayId, SessionId, Tick
-from common.limits import TICK_SECONDS
+from shard.metronome import last_due, phase_of
 from shard.world.idle import is_idle, skip_to
 from shard.world.inputs import Input
 from shard.world.state import Chunk
@@ -24,14 +22,15 @@ from shard.world.state import Chunk
 class Live:
     state: Chunk
     epoch: Epoch
-    due: int
-    """The due time, in TICK_SECONDS of trio's clock, at which ``state`` was reached."""
     waiting: list[Input] = attrs.field(factory=list)
     """Journaled for the next tick, in the order of the journal."""
     ordinal: int = 0
     """The next one free for the next tick, in the journal."""
     attaching: dict[tuple[AgentId, SessionId], dict[GatewayId, Attach]] = attrs.field(factory=dict)
     """Who wants to know how the Enters among ``waiting`` end."""
+    due: int = attrs.field(init=False)
+    """The number of its last turn, at which ``state`` was reached: see ``shard.metronome``."""
+    phase: int = attrs.field(init=False)
     is_resting: bool = True
     is_lost: bool = False
     kept_due: int = 0
@@ -39,10 +38,16 @@ class Live:
     kept_tick: Tick = attrs.field(init=False)
     """What needs no snapshot any more: its tick, or a time when nothing but time had passed."""
     is_keeping: bool = False
+    touched_at: float = attrs.field(factory=trio.current_time)
+    """When somebody last asked for it, by trio's clock."""
+    watched_at: float | None = None
+    """When a gateway last said that it watches it, as far as we asked."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _committed: trio.Event | None = None
 
     def __attrs_post_init__(self) -> None:
+        self.phase = phase_of(self.id)
+        self.due = last_due(self.phase)
         self.kept_tick = self.state.tick
         self.kept_due = self.due
 
@@ -63,10 +68,21 @@ class Live:
     def may_rest(self) -> bool:
         return not self.waiting and self._committed is None and is_idle(self.state)
 
+    @property
+    def is_deserted(self) -> bool:
+        """Whether nobody is in it, or about to be."""
+        if self.state.agents or not self.is_resting:
+            return False
+        return not self.waiting and self._committed is None and not self.attaching
+
+    def idle_seconds(self, now: float) -> float:
+        """Return for how long nobody has asked for it or, as far as we know, watched it."""
+        return now - max(self.touched_at, self.watched_at or self.touched_at)
+
     def catch_up(self) -> None:
         """Count the ticks in which it rested."""
         if self.is_resting and self._committed is None and not self.waiting:
-            due = max(self.due, math.floor(trio.current_time() / TICK_SECONDS))
+            due = max(self.due, last_due(self.phase))
             changed = self.has_changed
             self.state = skip_to(self.state, Tick(self.state.tick + due - self.due))
             self.due = due

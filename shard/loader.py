@@ -6,7 +6,6 @@ taken but could not be recovered stays pending: it is taken again, which is safe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 
 import attrs
@@ -17,17 +16,18 @@ from common.errors import Trouble
 from common.grid import ChunkId, Tick
 from common.journal import Taken
 from common.limits import (
+    BACKOFF_SECONDS_MIN,
+    CREATION_MS,
     POSTGRES_SECONDS_MAX,
     REDIS_SECONDS_MAX,
     TAKE_BATCH_MAX,
-    TICK_SECONDS,
 )
 from shard.border import Border
 from shard.chunks import Chunks
 from shard.live import Live
 from shard.outbox import Outbox
 from shard.patience import bounded, insist, next_pause
-from shard.ports import Bus, Journal
+from shard.ports import Bus, Journal, Leases
 from shard.recovery import recover
 from shard.routes import Routes
 
@@ -37,6 +37,7 @@ _log = structlog.get_logger()
 @attrs.define(eq=False)
 class Loader:
     _bus: Bus
+    _leases: Leases
     _journal: Journal
     _chunks: Chunks
     _outbox: Outbox
@@ -48,9 +49,13 @@ class Loader:
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     async def list_chunks(self) -> None:
-        """Find out which chunks have something in them: they are pending from now on."""
-        chunks = await insist("listing chunks", POSTGRES_SECONDS_MAX, self._journal.chunks)
-        self._chunks.want(*(chunk for chunk in chunks if self._routes.is_ours(chunk)))
+        """Find out which chunks have something in them: they are pending from now on.
+
+        Behind them, those that were left empty: whoever holds them sees to their collection.
+        """
+        inhabited = await insist("listing chunks", POSTGRES_SECONDS_MAX, self._journal.chunks)
+        empty = await insist("listing chunks", POSTGRES_SECONDS_MAX, self._journal.leftovers)
+        self._chunks.want(*(one for one in (*inhabited, *empty) if self._routes.is_ours(one)))
 
     async def run(self) -> None:
         """Load what is pending, until cancelled."""
@@ -74,6 +79,8 @@ class Loader:
                 await self._take(wanted[start : start + TAKE_BATCH_MAX])
 
     async def _take(self, chunks: list[ChunkId]) -> None:
+        await bounded(POSTGRES_SECONDS_MAX, lambda: self._chunks.wait_forgotten(chunks))
+        await self._claim([chunk for chunk in chunks if chunk not in self._chunks.pending])
         taken = await bounded(
             POSTGRES_SECONDS_MAX, lambda: self._journal.take(chunks, self._holder)
         )
@@ -85,13 +92,25 @@ class Loader:
             await trio.lowlevel.checkpoint()
             self._begin(one, published)
 
+    async def _claim(self, chunks: list[ChunkId]) -> None:
+        """Let another finish who is about to create one of ``chunks``, for as long as it may take.
+
+        It spares two processes from taking a chunk from each other in turns while a slot changes
+        hands, and no more: after that, and whenever Redis knows no better, PostgreSQL decides.
+        """
+        with trio.move_on_after(CREATION_MS / 1000):
+            while chunks:
+                if await bounded(
+                    REDIS_SECONDS_MAX, lambda: self._leases.claim(chunks, self._holder)
+                ):
+                    return
+                await trio.sleep(BACKOFF_SECONDS_MIN)
+
     def _begin(self, taken: Taken, published: Mapping[ChunkId, Tick]) -> None:
         recovered = recover(taken, published.get(taken.chunk), self._seed)
         for emission in recovered.emissions:
             self._outbox.put(emission)
-        live = Live(
-            recovered.chunk, taken.epoch, due=math.floor(trio.current_time() / TICK_SECONDS)
-        )
+        live = Live(recovered.chunk, taken.epoch)
         live.kept_tick = taken.tick
         for agent in recovered.chunk.agents.values():
             if agent.transfer is not None:

@@ -41,6 +41,9 @@ CHUNKS = Gauge("tessera_shard_chunks", "Chunks held, also those that rest")
 CHUNKS_AWAKE = Gauge("tessera_shard_chunks_awake", "Chunks that tick")
 CHUNKS_PENDING = Gauge("tessera_shard_chunks_pending", "Chunks of this slot yet to be loaded")
 CHUNKS_LOST = Counter("tessera_shard_chunks_lost_total", "Chunks dropped: another has taken them")
+CHUNKS_COLLECTED = Counter(
+    "tessera_shard_chunks_collected_total", "Chunks that nobody was in, or watched, for long"
+)
 AGENTS = Gauge("tessera_shard_agents", "Agents in the chunks held")
 QUEUE = Gauge("tessera_shard_queue", "What waits in a queue of this process", ["queue"])
 LEASES = Counter("tessera_shard_leases_total", "What became of slots", ["event"])

@@ -34,7 +34,8 @@ class Outbox:
         """Add at the end; once closed, forget it: all that could come now is asked for again."""
         if not self._closed:
             self._waiting.append(emission)
-            self._stir()
+            if len(self._waiting) == 1:  # Else whoever takes knows that there are some.
+                self._stir()
 
     def close(self) -> None:
         """No more will come: ``take`` hands out what is left and then nothing."""

@@ -1,9 +1,10 @@
-"""What is outside of a shard, together: the adapters that ``main`` made."""
+"""What is outside of a shard, together: the adapters that ``main`` made, and its patience."""
 
 from __future__ import annotations
 
 import attrs
 
+from common.limits import COLLECT_SECONDS
 from shard.ports import Bus, Journal, Leases
 
 
@@ -12,3 +13,5 @@ class Outside:
     bus: Bus
     leases: Leases
     journal: Journal
+    collect_seconds: float = COLLECT_SECONDS
+    """Shorter in simulations; the gateways' must be the same."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from common.bus import Outgoing, Received, SlotBeat
+from common.bus import Outgoing, RanOut, Received, SlotBeat
 from common.grid import AgentId, ChunkId, Epoch, SessionId, Slot, Tick, TransferId
 from common.journal import (
     Committed,
     Conflict,
     Fact,
+    Retired,
     Row,
     Snapshot,
     Taken,
@@ -37,15 +38,25 @@ class Bus(Protocol):
     async def done(self, slot: Slot, upto: str) -> None:
         """Everything up to ``upto`` is durable or answered: forget it."""
 
-    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
+    async def publish(
+        self, slot: Slot, holder: str, outgoing: Outgoing
+    ) -> frozenset[ChunkId] | None:
         """Publish in one call; return the chunks for which a newer epoch has published.
 
-        A delta whose tick is not later than the last published one, and a line whose seq is not
-        later than the last kept one, were published before: they are passed over. Safe to repeat.
+        None, and nothing was done, when ``slot`` is not ``holder``'s: the holders of a slot write
+        one after the other. A delta whose tick is not later than the last published one, and a
+        line whose seq is not later than the last kept one, were published before: they are passed
+        over; so is what has left the slot's stream (see Refusal, Forward). Safe to repeat.
         """
 
     async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:
         """Shut out older epochs; return the last published tick of each chunk that has one."""
+
+    async def conclude(self, ends: Mapping[ChunkId, Tick]) -> None:
+        """Count each tick as published, though nothing was: a generation ended there.
+
+        Who fills a gap from the stream then learns that it is not the same chunk any more.
+        """
 
     async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
         """Those whose presence ran out.
@@ -53,8 +64,20 @@ class Bus(Protocol):
         One that Redis knows nothing of (it may have lost it) is given RESUME_MS first.
         """
 
+    async def ran_out(self, since_ms: int | None) -> RanOut:
+        """Those whose presence ran out since then, however many there are; None: only the time.
+
+        Quick, but not the last word: one that Redis has lost is not among them.
+        """
+
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:
         """Give each at least RESUME_MS from now: Redis was away, and nobody could come back."""
+
+    async def unwatched_ms(self, chunks: Iterable[ChunkId]) -> Mapping[ChunkId, int]:
+        """For how long no gateway has said that it watches each.
+
+        One that Redis knows nothing of (it may have lost it) counts from now on.
+        """
 
     async def beat(self, slot: Slot, beat: SlotBeat) -> None: ...
 
@@ -72,6 +95,9 @@ class Leases(Protocol):
 
     async def release(self, slot: Slot, holder: str) -> None: ...
 
+    async def claim(self, chunks: Sequence[ChunkId], holder: str) -> bool:
+        """True when ``holder`` alone is to create ``chunks`` for CREATION_MS; else none is its."""
+
 
 class Journal(Protocol):
     """PostgreSQL, for a shard: the truth, and the referee."""
@@ -82,6 +108,9 @@ class Journal(Protocol):
 
     async def chunks(self) -> Sequence[ChunkId]:
         """Every chunk that has an agent in it or a journal not yet covered by a snapshot."""
+
+    async def leftovers(self) -> Sequence[ChunkId]:
+        """Every chunk that was saved with nobody in it, and not collected since."""
 
     async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
         """Make them ours: create those that do not exist, raise every epoch, in one transaction."""
@@ -108,6 +137,13 @@ class Journal(Protocol):
         """Store; return the chunks that are no longer ours. ``empty`` have no agent inside.
 
         Of each, PAST_SNAPSHOTS_MAX older ones stay, with the journal since, for replays only.
+        """
+
+    async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
+        """Forget snapshots and journals; generations rise by one, and begin at the ticks given.
+
+        Return the chunks that were left as they are: no longer ours, or an input was journaled for
+        later than their last tick. The others are nobody's then. Safe to repeat.
         """
 
     async def transfer(self, transfer: TransferId) -> TransferState | None: ...

@@ -1,12 +1,12 @@
 """The one task that publishes: what one shard process says, goes out in the order it was said.
 
 It repeats a call that failed until it works: everything in it is safe to repeat. It decides
-nothing, but tells when a chunk turns out to be somebody else's by now.
+nothing, but tells when a chunk, or the whole slot, turns out to be somebody else's by now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from common.bus import Outgoing
 from common.grid import ChunkId
@@ -14,20 +14,30 @@ from common.limits import PUBLISH_BATCH_MAX, REDIS_SECONDS_MAX
 from shard.emission import Emission
 from shard.outbox import Outbox
 from shard.patience import insist
-from shard.ports import Bus
+
+Send = Callable[[Outgoing], Awaitable[frozenset[ChunkId] | None]]
+"""``Bus.publish`` as the holder of the slot."""
 
 
 async def publish(
     outbox: Outbox,
     records: Outbox,
-    bus: Bus,
+    send: Send,
     *,
     lose: Callable[[ChunkId], None],
+    lose_slot: Callable[[], Awaitable[None]],
     finish: Callable[[Iterable[str]], None],
 ) -> None:
-    """Publish until ``outbox`` is closed and empty; then close ``records``."""
+    """Publish until ``outbox`` is closed and empty; then close ``records``.
+
+    ``lose_slot`` does not return: what could not be said is said by whoever comes next.
+    """
     while batch := await outbox.take(PUBLISH_BATCH_MAX):
-        for chunk in await _publish(_gathered(batch), bus):
+        lost = await _publish(_gathered(batch), send)
+        if lost is None:
+            await lose_slot()
+            raise AssertionError("a lost slot is cancelled")
+        for chunk in lost:
             lose(chunk)
         for emission in batch:
             finish(emission.receipts)
@@ -37,19 +47,19 @@ async def publish(
     records.close()
 
 
-async def _publish(outgoing: Outgoing, bus: Bus) -> frozenset[ChunkId]:
+async def _publish(outgoing: Outgoing, send: Send) -> frozenset[ChunkId] | None:
     if outgoing == _NOTHING:
         return frozenset()
-    return await insist("publishing", REDIS_SECONDS_MAX, lambda: bus.publish(outgoing))
+    return await insist("publishing", REDIS_SECONDS_MAX, lambda: send(outgoing))
 
 
 def _gathered(batch: Sequence[Emission]) -> Outgoing:
     return Outgoing(
         deltas=[delta for emission in batch for delta in emission.deltas],
         lines=[line for emission in batch for line in emission.lines],
+        refusals=[refusal for emission in batch for refusal in emission.refusals],
         replies=[reply for emission in batch for reply in emission.replies],
         forwards=[forward for emission in batch for forward in emission.forwards],
-        refused=[refused for emission in batch for refused in emission.refused],
     )
 
 

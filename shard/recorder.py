@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from common.grid import ChunkId
-from common.journal import Snapshot
+from common.journal import Retired, Snapshot
 from common.limits import POSTGRES_SECONDS_MAX, RECORD_BATCH_MAX
 from shard.emission import Ask, Emission, Keep
 from shard.outbox import Outbox
@@ -26,6 +26,8 @@ async def record(
     lose: Callable[[ChunkId], None],
     ask: Callable[[Ask], None],
     kept: Callable[[Keep], None],
+    collected: Callable[[Retired], None],
+    left_alone: Callable[[Retired], None],
 ) -> None:
     """Record until ``records`` is closed and empty; hand each question on to ``ask``."""
     while batch := await records.take(RECORD_BATCH_MAX):
@@ -36,6 +38,7 @@ async def record(
                 kept(keep)
             for question in emission.asks:
                 ask(question)
+        await _collect(batch, journal, collected, left_alone)
 
 
 async def _remember(batch: Sequence[Emission], journal: Journal) -> frozenset[ChunkId]:
@@ -49,6 +52,20 @@ async def _remember(batch: Sequence[Emission], journal: Journal) -> frozenset[Ch
         empty = frozenset(keep.chunk.id for keep in keeps if not keep.chunk.agents)
         lost |= await insist("saving", POSTGRES_SECONDS_MAX, lambda: journal.save(snapshots, empty))
     return lost
+
+
+async def _collect(
+    batch: Sequence[Emission],
+    journal: Journal,
+    collected: Callable[[Retired], None],
+    left_alone: Callable[[Retired], None],
+) -> None:
+    """Behind all that is remembered about them: there is nothing more to come."""
+    retired = [one for emission in batch for one in emission.retired]
+    if retired:
+        left = await insist("collecting", POSTGRES_SECONDS_MAX, lambda: journal.collect(retired))
+        for one in retired:
+            (left_alone if one.chunk in left else collected)(one)
 
 
 def _snapshot(keep: Keep) -> Snapshot:

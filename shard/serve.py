@@ -5,12 +5,15 @@ Nothing of a slot outlives its lease. On ``stop`` the slot is put in order and g
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import structlog
 import trio
 
+from common import topics
 from common.journal import World
 from common.limits import POSTGRES_SECONDS_MAX
 from shard.lease import Lease, hold, wait_lease
@@ -23,9 +26,13 @@ T = TypeVar("T")
 _log = structlog.get_logger()
 
 
-async def serve(outside: Outside, holder: str, stop: trio.Event) -> None:
+async def serve(outside: Outside, name: str, stop: trio.Event) -> None:
     """Serve one slot after another until ``stop``."""
-    while (found := await _until(stop, lambda: _find(outside, holder))) is not None:
+    for tenure in itertools.count(1):
+        holder = topics.holder(name, tenure)
+        found = await _until(stop, partial(_find, outside, holder))
+        if found is None:
+            return
         await _serve_one(outside, holder, *found, stop)
 
 
@@ -42,7 +49,7 @@ async def _serve_one(
         outside.leases,
         lease,
         holder,
-        lambda: serve_slot(outside, lease.routes, holder, world.seed, stop),
+        lambda lose: serve_slot(outside, lease.routes, holder, world.seed, stop, lose),
     )
 
 

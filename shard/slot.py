@@ -7,6 +7,8 @@ it is cut off, and nothing is lost: it is all in the journal.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import trio
 
@@ -20,11 +22,14 @@ from shard.aftermath import Aftermath
 from shard.beats import Beats
 from shard.border import Border
 from shard.chunks import Chunks
+from shard.collector import Collector
+from shard.ground import Ground
 from shard.inbox import Inbox
 from shard.inquiry import Inquiry
 from shard.intake import Intake
 from shard.lateness import Lateness
 from shard.loader import Loader
+from shard.metronome import Metronome
 from shard.outbox import Outbox
 from shard.outside import Outside
 from shard.presence import Presence
@@ -48,23 +53,27 @@ class _Slot:
     outbox: Outbox
     records: Outbox
     border: Border
+    metronome: Metronome
     chunks: Chunks
+    ground: Ground
     loader: Loader
     intake: Intake
     snapshots: Snapshots
+    collector: Collector
     receiver: Receiver
     presence: Presence
     beats: Beats
 
 
 def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: trio.Nursery) -> _Slot:
-    inbox, trails, lateness = Inbox(), Trails(), Lateness()
+    inbox, trails, lateness, metronome = Inbox(), Trails(), Lateness(), Metronome()
     outbox, records = Outbox(PUBLISH_QUEUE_MAX), Outbox(RECORD_QUEUE_MAX)
     border = Border(inbox, outbox, routes, outside.journal)
     aftermath = Aftermath(outbox, inbox, border, trails, routes)
-    chunks = Chunks(nursery, Ticking(outbox, aftermath, lateness).run)
+    chunks = Chunks(nursery, Ticking(metronome, outbox, aftermath, lateness).run)
     loader = Loader(
         outside.bus,
+        outside.leases,
         outside.journal,
         chunks,
         outbox,
@@ -74,16 +83,19 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         seed,
         inbox.release,
     )
-    inquiry = Inquiry(outside.journal, loader)
+    inquiry = Inquiry(outside.journal, loader, chunks)
     return _Slot(
         inbox,
         outbox,
         records,
         border,
+        metronome,
         chunks,
+        Ground(chunks),
         loader,
         Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed),
         Snapshots(chunks, outbox),
+        Collector(outside.bus, chunks, inbox, outbox, inquiry.forget, outside.collect_seconds),
         Receiver(outside.bus, inbox, routes.slot),
         Presence(outside.bus, chunks, inbox),
         Beats(outside.bus, routes, holder, chunks, lateness, inbox, outbox, records),
@@ -91,13 +103,22 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
 
 
 async def serve_slot(
-    outside: Outside, routes: Routes, holder: str, seed: int, stop: trio.Event
+    outside: Outside,
+    routes: Routes,
+    holder: str,
+    seed: int,
+    stop: trio.Event,
+    lose: Callable[[], None],
 ) -> None:
-    """Serve the chunks of ``routes.slot`` until ``stop``, then put everything in order."""
+    """Serve the chunks of ``routes.slot`` until ``stop``, then put everything in order.
+
+    ``lose`` cancels us: it is called when the slot turns out not to be ours any more.
+    """
     async with trio.open_nursery() as sending, trio.open_nursery() as living:
         slot = _wire(outside, routes, holder, seed, living)
-        sending.start_soon(_publish, slot, outside)
+        sending.start_soon(_publish, slot, outside, routes, holder, lose)
         sending.start_soon(_record, slot, outside)
+        living.start_soon(slot.metronome.run)
         living.start_soon(slot.beats.run)
         living.start_soon(prune, outside.journal)
         living.start_soon(_live, slot, living)
@@ -115,16 +136,29 @@ async def _live(slot: _Slot, nursery: trio.Nursery) -> None:
     # Until it is known which chunks have somebody in them, none may be taken for empty.
     await slot.loader.list_chunks()
     nursery.start_soon(slot.loader.run)
+    nursery.start_soon(slot.ground.run)
     nursery.start_soon(slot.intake.run)
     nursery.start_soon(slot.receiver.run)
     nursery.start_soon(slot.border.run, slot.chunks)
     nursery.start_soon(slot.presence.run)
     nursery.start_soon(slot.snapshots.run)
+    nursery.start_soon(slot.collector.run)
 
 
-async def _publish(slot: _Slot, outside: Outside) -> None:
+async def _publish(
+    slot: _Slot, outside: Outside, routes: Routes, holder: str, lose: Callable[[], None]
+) -> None:
+    async def lose_slot() -> None:
+        lose()
+        await trio.sleep_forever()  # Cancelled.
+
     await publish(
-        slot.outbox, slot.records, outside.bus, lose=slot.chunks.lose, finish=slot.inbox.finish
+        slot.outbox,
+        slot.records,
+        lambda outgoing: outside.bus.publish(routes.slot, holder, outgoing),
+        lose=slot.chunks.lose,
+        lose_slot=lose_slot,
+        finish=slot.inbox.finish,
     )
     # What was sent after the last look is dealt with, too: whoever comes next need not see it.
     await slot.receiver.forget_at_last()
@@ -137,4 +171,6 @@ async def _record(slot: _Slot, outside: Outside) -> None:
         lose=slot.chunks.lose,
         ask=lambda ask: slot.border.send(ask, slot.chunks),
         kept=slot.snapshots.kept,
+        collected=slot.collector.collected,
+        left_alone=slot.collector.left_alone,
     )

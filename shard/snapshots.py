@@ -31,8 +31,8 @@ class Snapshots:
         while True:
             await trio.sleep(LOOK_SECONDS)
             due = math.floor(trio.current_time() / TICK_SECONDS)
-            for live in self._chunks:
-                if live.has_changed and not live.is_keeping and _is_due(live, due):
+            for live in self._chunks.unsaved():
+                if not live.is_keeping and _is_due(live, due):
                     self.keep(live)
 
     def keep_all(self) -> None:

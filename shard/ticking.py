@@ -1,29 +1,29 @@
 """One chunk's task: a tick at each due time, for as long as there is something to do.
 
-All chunks share the due times k * TICK_SECONDS of trio's clock. After a stall a chunk carries on
-from now: its clock is late for good rather than in a hurry. A tick happens whole or not at all:
+Due times are absolute (``shard.metronome``). After a stall a chunk carries on from now: its clock
+is late for good rather than in a hurry. A tick happens whole or not at all:
 nothing is awaited between reading the chunk and putting what happened into the outbox.
 """
 
 from __future__ import annotations
 
-import math
 from time import perf_counter
 
 import attrs
 import trio
 
-from common.limits import TICK_SECONDS
 from shard import metrics
 from shard.aftermath import Aftermath
 from shard.lateness import Lateness
 from shard.live import Live
+from shard.metronome import Metronome, due_time, next_due
 from shard.outbox import Outbox
 from shard.world.tick import advance
 
 
 @attrs.define(eq=False)
 class Ticking:
+    _metronome: Metronome
     _outbox: Outbox
     _aftermath: Aftermath
     _lateness: Lateness
@@ -39,13 +39,13 @@ class Ticking:
         live.is_resting = True
 
     async def _wait_due(self, live: Live) -> None:
-        due = max(live.due + 1, math.ceil(trio.current_time() / TICK_SECONDS))
-        await trio.sleep_until(due * TICK_SECONDS)
+        due = max(live.due + 1, next_due(live.phase))
+        await self._metronome.wait_turn(live.phase, due)
         while live.is_committing or self._outbox.is_full:
             await live.wait_committed()
             await self._outbox.wait_room()
         live.due = due
-        self._lateness.add(trio.current_time() - due * TICK_SECONDS)
+        self._lateness.add(trio.current_time() - due_time(live.phase, due))
 
     def _tick(self, live: Live) -> None:
         started = perf_counter()

@@ -11,6 +11,7 @@ import attrs
 from common.limits import (
     BEAT_MS_MAX,
     COOLDOWN_MS,
+    CREATION_MS,
     DELTAS_KEPT_MS,
     LEASE_MS,
     PRESENCE_MS,
@@ -27,6 +28,7 @@ class Durations:
     strike_window_ms: int = STRIKE_WINDOW_MS
     cooldown_ms: int = COOLDOWN_MS
     lease_ms: int = LEASE_MS
+    creation_ms: int = CREATION_MS
     deltas_kept_ms: int = DELTAS_KEPT_MS
     beat_ms_max: int = BEAT_MS_MAX
     remembered_ms: int = SESSION_HOURS_MAX * 3_600_000

@@ -24,10 +24,15 @@ from common.bus import (
     busiest_of,
     without_gap,
 )
-from common.envelopes import Replaced, SessionEnded, SessionLine
+from common.envelopes import CommandOffered, Replaced, SessionEnded, SessionLine, ToShard
 from common.errors import Unavailable
 from common.grid import AgentId, ChunkId, GatewayId, SessionId, Tick
-from common.limits import EXPIRED_ANSWERS_MAX, INVALID_ANSWERS_MAX, SLOT_STREAM_MAX
+from common.limits import (
+    EXPIRED_ANSWERS_MAX,
+    INVALID_ANSWERS_MAX,
+    OFFER_FORGOTTEN_MS,
+    SLOT_STREAM_MAX,
+)
 
 _ANSWERS_MAX = {"invalid": INVALID_ANSWERS_MAX, "expired": EXPIRED_ANSWERS_MAX}
 _EPSILON = 1e-6  # Trio's clock counts in fractions: who waited as told must find a whole token.
@@ -44,6 +49,11 @@ class MemoryGatewayBus:
 
     def _decide(self, offer: Offer) -> Verdict:
         slot, message = offer.slot, offer.message
+        bound = self._bound(offer)
+        if bound is not None and bound.connection != offer.connection:
+            return Verdict(stale=True)
+        if bound is not None and self._was_made(bound, message):
+            return Verdict()
         if slot is not None and len(self._redis.stream(slot).entries) >= SLOT_STREAM_MAX:
             return Verdict(full=True)
         buckets = [self._bucket(take) for take in offer.takes]
@@ -60,7 +70,21 @@ class MemoryGatewayBus:
             return Verdict(max(waits))
         if slot is not None and message is not None:
             self._redis.append(slot, message)
+            if bound is not None and isinstance(message, CommandOffered):
+                bound.offers[message.id] = message.expires_at_ms
         return Verdict()
+
+    def _bound(self, offer: Offer) -> Bound | None:
+        if not isinstance(offer.message, CommandOffered) or offer.connection is None:
+            return None
+        return self._redis.bindings.get(offer.message.session)
+
+    def _was_made(self, bound: Bound, message: ToShard | None) -> bool:
+        """Whether the very same offer is under way, or was refused."""
+        return (
+            isinstance(message, CommandOffered)
+            and abs(bound.offers.get(message.id, 0)) == message.expires_at_ms
+        )
 
     def _bucket(self, take: Take) -> Bucket:
         """The bucket of ``take``, filled up to now."""
@@ -114,11 +138,14 @@ class MemoryGatewayBus:
         await self._redis.turn("bind")
         old = self._redis.bindings.get(session)
         connection = int(self._redis.now_ms()) if old is None else old.connection + 1
-        self._redis.bindings[session] = Bound(gateway, connection)
+        known = old.offers.items() if old is not None else ()
+        since_ms = self._redis.now_ms() - OFFER_FORGOTTEN_MS
+        offers = {id: ms for id, ms in known if abs(ms) >= since_ms}
+        self._redis.bindings[session] = Bound(gateway, connection, offers)
         self._stay(session, self._redis.durations.presence_ms)
         if old is not None and old.gateway is not None:
             self._redis.send(old.gateway, Replaced(session, old.connection))
-        return Binding(connection)
+        return Binding(connection, {id: ms for id, ms in offers.items() if ms > 0})
 
     async def release(self, session: SessionId, connection: int) -> None:
         await self._redis.turn("release")
@@ -172,6 +199,10 @@ class MemoryGatewayBus:
         await self._redis.turn("cooldown_ms")
         until_ms = self._redis.cooldowns.get(agent, 0.0)
         return max(0, math.ceil(until_ms - self._redis.now_ms()))
+
+    async def watching(self, chunks: Iterable[ChunkId]) -> None:
+        await self._redis.turn("watching")
+        self._redis.watched.update(dict.fromkeys(chunks, self._redis.now_ms()))
 
     async def beat(self, gateway: GatewayId, beat: GatewayBeat) -> None:
         await self._redis.turn("beat")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.adapters.memory_postgres import MemoryPostgres
-from common.grid import ChunkId, Tick
+from common.grid import ChunkId
 from common.journal import History
 
 
@@ -14,4 +14,4 @@ async def read_history(postgres: MemoryPostgres, chunk: ChunkId) -> History | No
         return None
     newest = (kept.snapshot,) if kept.snapshot else ()
     rows = tuple(row for _, row in sorted(kept.journal.items()))
-    return History(chunk, kept.generation, Tick(0), (*kept.past, *newest), rows)
+    return History(chunk, kept.generation, kept.began, (*kept.past, *newest), rows)

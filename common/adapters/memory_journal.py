@@ -21,6 +21,7 @@ from common.journal import (
     Fact,
     PlacedFact,
     ResultFact,
+    Retired,
     Row,
     Snapshot,
     Taken,
@@ -51,6 +52,11 @@ class MemoryJournal:
     async def chunks(self) -> Sequence[ChunkId]:
         await self._postgres.reached("listing chunks")
         return sorted(id for id, chunk in self._postgres.chunks.items() if chunk.is_occupied)
+
+    async def leftovers(self) -> Sequence[ChunkId]:
+        await self._postgres.reached("listing empty chunks")
+        kept = self._postgres.chunks.items()
+        return sorted(id for id, chunk in kept if chunk.snapshot is not None and chunk.empty)
 
     async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
         await self._postgres.reached("taking chunks")
@@ -96,6 +102,14 @@ class MemoryJournal:
                 self._save(snapshot, snapshot.chunk in empty)
         return fenced
 
+    async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
+        await self._postgres.reached("collecting chunks")
+        fenced = self._fenced((one.chunk, one.epoch) for one in retired)
+        for one in retired:
+            if one.chunk not in fenced and not self._has_input_after(one):
+                self._collect(one)
+        return frozenset(one.chunk for one in retired if not self._has_ended(one))
+
     async def transfer(self, transfer: TransferId) -> TransferState | None:
         await self._postgres.reached("reading a transfer")
         kept = self._postgres.transfers.get(transfer)
@@ -139,6 +153,23 @@ class MemoryJournal:
         return frozenset(
             chunk for chunk, epoch in mine if chunk not in kept or kept[chunk].epoch != epoch
         )
+
+    def _has_input_after(self, retired: Retired) -> bool:
+        journal = self._postgres.chunks[retired.chunk].journal
+        return any(tick > retired.tick for tick, _ in journal)
+
+    def _has_ended(self, retired: Retired) -> bool:
+        """Also by a try before, whose answer was lost."""
+        kept = self._postgres.chunks.get(retired.chunk)
+        return kept is not None and kept.began == retired.tick
+
+    def _collect(self, retired: Retired) -> None:
+        chunk = self._postgres.chunks[retired.chunk]
+        # A save or a commit that was long under way must not come after this.
+        chunk.epoch = self._postgres.next_epoch()
+        chunk.generation += 1
+        chunk.began = retired.tick
+        chunk.snapshot, chunk.past, chunk.empty, chunk.journal = None, [], True, {}
 
     def _commit(self, rows: Sequence[Row]) -> Committed | Conflict:
         fenced = self._fenced((row.chunk, row.epoch) for row in rows)

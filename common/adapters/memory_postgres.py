@@ -24,6 +24,8 @@ from common.journal import Known, Row, Snapshot, Topology, TransferState, World
 class KeptChunk:
     epoch: Epoch
     generation: int = 1
+    began: Tick = Tick(0)  # noqa: RUF009 - a NewType call makes no object.
+    """Where this generation's time began."""
     holder: str = ""
     snapshot: Snapshot | None = None
     past: list[Snapshot] = attrs.field(factory=list)
@@ -34,8 +36,8 @@ class KeptChunk:
 
     @property
     def tick(self) -> Tick:
-        """Of the snapshot."""
-        return self.snapshot.tick if self.snapshot else Tick(0)
+        """Of the snapshot, if there is one."""
+        return self.snapshot.tick if self.snapshot else self.began
 
     @property
     def after(self) -> tuple[Row, ...]:

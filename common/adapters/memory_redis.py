@@ -14,7 +14,7 @@ from common.adapters.durations import Durations
 from common.bus import Delta, GatewayBeat, Inbound, Restored, SlotBeat
 from common.envelopes import SessionLine, ToGateway, ToShard
 from common.errors import Unavailable
-from common.grid import AgentId, ChunkId, Epoch, GatewayId, SessionId, Slot, Tick
+from common.grid import AgentId, ChunkId, CommandId, Epoch, GatewayId, SessionId, Slot, Tick
 from common.limits import INBOUND_MAX
 
 BEGINNING_MS = 1_750_000_000_000  # Any time of day will do: it makes numbers look like real ones.
@@ -25,6 +25,8 @@ RECONNECT_SECONDS = 0.05  # As long as the real subscription waits before its fi
 class Bound:
     gateway: GatewayId | None
     connection: int
+    offers: dict[CommandId, int] = attrs.field(factory=dict)
+    """See ``topics.offer``."""
 
 
 @attrs.define
@@ -106,6 +108,8 @@ class MemoryRedis:
         self.strikes: dict[tuple[AgentId, str], list[float]] = {}
         self.cooldowns: dict[AgentId, float] = {}
         self.leases: dict[Slot, tuple[str, float]] = {}
+        self.watched: dict[ChunkId, float] = {}
+        self.creations: dict[ChunkId, tuple[str, float]] = {}
         self.gateway_beats: dict[GatewayId, tuple[float, GatewayBeat]] = {}
         self.slot_beats: dict[Slot, tuple[float, SlotBeat]] = {}
 
@@ -141,6 +145,17 @@ class MemoryRedis:
 
     def stream(self, slot: Slot) -> SlotStream:
         return self.slots.setdefault(slot, SlotStream())
+
+    def holder(self, slot: Slot) -> str | None:
+        holder, until_ms = self.leases.get(slot, (None, 0.0))
+        return holder if self.now_ms() < until_ms else None
+
+    def remove(self, slot: Slot, position: str) -> bool:
+        """Whether it was there."""
+        stream = self.stream(slot)
+        before = len(stream.entries)
+        stream.entries = [entry for entry in stream.entries if entry[0] != int(position)]
+        return len(stream.entries) < before
 
     def append(self, slot: Slot, message: ToShard | None) -> None:
         """None stands for a message that nobody can read."""

@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import trio
 
-from common.adapters.memory_redis import DeltaStream, Fence, MemoryRedis
-from common.bus import Delta, Outgoing, PublishedDelta, Received, SlotBeat
-from common.envelopes import SessionLine
+from common.adapters.memory_redis import Bound, DeltaStream, Fence, MemoryRedis
+from common.bus import Delta, Outgoing, PublishedDelta, RanOut, Received, Refusal, SlotBeat
+from common.envelopes import AckLine, SessionLine
 from common.grid import ChunkId, Epoch, SessionId, Slot, Tick
-from common.limits import DELTAS_KEPT_TICKS, SESSION_LINES_MAX
+from common.limits import (
+    DELTAS_KEPT_TICKS,
+    OFFER_FORGOTTEN_MS,
+    OFFERS_PRUNED,
+    SESSION_LINES_MAX,
+)
 
 
 class MemoryShardBus:
@@ -37,25 +42,48 @@ class MemoryShardBus:
         stream = self._redis.stream(slot)
         stream.entries = [entry for entry in stream.entries if entry[0] > int(upto)]
 
-    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
+    async def publish(
+        self, slot: Slot, holder: str, outgoing: Outgoing
+    ) -> frozenset[ChunkId] | None:
         await self._redis.turn("publish")
-        refused = set()
+        if not self._may_publish(slot, holder):
+            return None
+        shut_out = set()
         for delta in outgoing.deltas:
             if self._is_shut_out(delta):
-                refused.add(delta.chunk)
+                shut_out.add(delta.chunk)
             else:
                 self._publish_delta(delta)
         for line in outgoing.lines:
             if self._keep_line(line):
                 self._send_line(line)
+        for refusal in outgoing.refusals:
+            if self._refuse(slot, refusal):
+                self._send_line(refusal.line)
         for gateway, reply in outgoing.replies:
             self._redis.send(gateway, reply)
-        for slot, message in outgoing.forwards:
-            self._redis.append(slot, message)
-        for slot, position in outgoing.refused:
-            stream = self._redis.stream(slot)
-            stream.entries = [entry for entry in stream.entries if entry[0] != int(position)]
-        return frozenset(refused)
+        for forward in outgoing.forwards:
+            if forward.source is None or self._redis.remove(slot, forward.source):
+                self._redis.append(forward.slot, forward.message)
+        return frozenset(shut_out)
+
+    def _may_publish(self, slot: Slot, holder: str) -> bool:
+        return self._redis.holder(slot) == holder
+
+    def _refuse(self, slot: Slot, refusal: Refusal) -> bool:
+        """Whether to tell it."""
+        line, is_there = refusal.line, self._redis.remove(slot, refusal.position)
+        assert line.expires_at_ms is not None, "a refusal says which offer it is about"
+        bound = self._redis.bindings.get(line.session)
+        if not is_there or bound is None or bound.offers.get(line.id) != line.expires_at_ms:
+            return False
+        if refusal.is_told:
+            bound.offers[line.id] = -line.expires_at_ms
+            if len(bound.offers) % OFFERS_PRUNED == 0:
+                _prune(bound, line.expires_at_ms)
+        else:
+            del bound.offers[line.id]
+        return refusal.is_told
 
     def _is_shut_out(self, delta: PublishedDelta) -> bool:
         fence = self._redis.fences.get(delta.chunk)
@@ -79,13 +107,15 @@ class MemoryShardBus:
 
     def _keep_line(self, line: SessionLine) -> bool:
         """False when it was kept before."""
-        if line.seq is None:
-            return True
+        assert line.seq is not None, "refusals are no lines"
         kept = self._redis.lines.setdefault(line.session, [])
         if kept and line.seq <= (kept[-1].seq or 0):
             return False
         kept.append(line)
         del kept[:-SESSION_LINES_MAX]
+        bound = self._redis.bindings.get(line.session)
+        if bound is not None and isinstance(line, AckLine):
+            bound.offers.pop(line.id, None)
         return True
 
     def _send_line(self, line: SessionLine) -> None:
@@ -101,11 +131,25 @@ class MemoryShardBus:
             fence.epoch = max(fence.epoch, epoch)
         return {chunk: fences[chunk].tick for chunk in chunks if fences[chunk].tick > 0}
 
+    async def conclude(self, ends: Mapping[ChunkId, Tick]) -> None:
+        await self._redis.turn("conclude")
+        for chunk, tick in ends.items():
+            fence = self._redis.fences.setdefault(chunk, Fence(Epoch(0), Tick(0)))
+            fence.tick = max(fence.tick, tick)
+
     async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
         await self._redis.turn("absent")
         now_ms, presence = self._redis.now_ms(), self._redis.presence
         until_ms = now_ms + self._redis.durations.resume_ms
         return [each for each in sessions if presence.setdefault(each, until_ms) <= now_ms]
+
+    async def ran_out(self, since_ms: int | None) -> RanOut:
+        await self._redis.turn("ran_out")
+        now_ms = int(self._redis.now_ms())
+        if since_ms is None:
+            return RanOut(now_ms)
+        presence = self._redis.presence.items()
+        return RanOut(now_ms, [one for one, until in presence if since_ms <= until <= now_ms])
 
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:
         await self._redis.turn("reprieve")
@@ -114,9 +158,19 @@ class MemoryShardBus:
             known_ms = self._redis.presence.get(session, until_ms)
             self._redis.presence[session] = max(known_ms, until_ms)
 
+    async def unwatched_ms(self, chunks: Iterable[ChunkId]) -> Mapping[ChunkId, int]:
+        await self._redis.turn("unwatched_ms")
+        now_ms, watched = self._redis.now_ms(), self._redis.watched
+        return {chunk: int(now_ms - watched.setdefault(chunk, now_ms)) for chunk in chunks}
+
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._redis.turn("beat")
         self._redis.slot_beats[slot] = (self._redis.now_ms(), beat)
 
     async def ping(self) -> None:
         await self._redis.turn("ping")
+
+
+def _prune(bound: Bound, expires_at_ms: int) -> None:
+    oldest = expires_at_ms - OFFER_FORGOTTEN_MS
+    bound.offers = {id: ms for id, ms in bound.offers.items() if abs(ms) >= oldest}

@@ -1,6 +1,6 @@
 """The journal in PostgreSQL: the truth, and the referee.
 
-``commit``, ``record``, ``save`` and ``take`` are one round trip each, to a function of
+``commit``, ``record``, ``save``, ``take`` and ``collect`` are one round trip each, to a function of
 ``ops/migrations`` (the last of its name), where the promises of the port are kept. Rows travel as
 one array a column.
 """
@@ -23,6 +23,7 @@ from common.journal import (
     Known,
     PlacedFact,
     ResultFact,
+    Retired,
     Row,
     Snapshot,
     Taken,
@@ -50,6 +51,12 @@ class PostgresJournal:
     async def chunks(self) -> Sequence[ChunkId]:
         rows = await self._postgres.read("listing chunks", "select id from occupied order by id")
         return [ChunkId(row["id"]) for row in rows]
+
+    async def leftovers(self) -> Sequence[ChunkId]:
+        rows = await self._postgres.read(
+            "listing empty chunks", "select chunk from snapshot where empty order by chunk"
+        )
+        return [ChunkId(row["chunk"]) for row in rows]
 
     async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
         rows = await self._postgres.write(
@@ -122,6 +129,14 @@ class PostgresJournal:
                 6,
             ),
             PAST_SNAPSHOTS_MAX,
+        )
+        return frozenset(answers[0][0])
+
+    async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
+        answers = await self._postgres.write(
+            "collecting chunks",
+            "select collect_chunks($1, $2, $3)",
+            *_columns(((one.chunk, one.epoch, one.tick) for one in retired), 3),
         )
         return frozenset(answers[0][0])
 

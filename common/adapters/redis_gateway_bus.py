@@ -32,12 +32,13 @@ from common.bus import (
     busiest_of,
     without_gap,
 )
-from common.envelopes import SessionEnded, SessionLine, ToGateway
-from common.grid import AgentId, ChunkId, GatewayId, SessionId, Slot, Tick
+from common.envelopes import CommandOffered, SessionEnded, SessionLine, ToGateway
+from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick
 from common.limits import (
     EXPIRED_ANSWERS_MAX,
     INBOUND_MAX,
     INVALID_ANSWERS_MAX,
+    OFFER_FORGOTTEN_MS,
     SLOT_STREAM_MAX,
 )
 
@@ -49,6 +50,7 @@ _REFRESH = read_script("refresh")
 _IS_PRESENT = read_script("is_present")
 _END = read_script("end")
 _STRIKE = read_script("strike")
+_WATCHING = read_script("watching")
 _BEAT = read_script("beat")
 _COUNTS = read_script("counts")
 
@@ -74,7 +76,7 @@ class RedisGatewayBus:
         for offer in offers:
             _add_offer(offer, places, words)
         verdicts = cast("list[int]", await self._redis.call(_OFFER, list(places), words))
-        return [Verdict(full=True) if wait < 0 else Verdict(wait) for wait in verdicts]
+        return [_verdict(each) for each in verdicts]
 
     @asynccontextmanager
     async def inbound(
@@ -150,8 +152,13 @@ class RedisGatewayBus:
             self._durations.presence_ms,
             self._durations.remembered_ms,
             topics.GATEWAY_PREFIX,
+            topics.OFFER_PREFIX,
+            OFFER_FORGOTTEN_MS,
         ]
-        return Binding(cast("int", await self._redis.call(_BIND, keys, words)))
+        reply = await self._redis.call(_BIND, keys, words)
+        connection, offers = cast("tuple[int, list[bytes]]", reply)
+        under_way = zip(offers[::2], offers[1::2], strict=True)
+        return Binding(connection, {CommandId(id.decode()): int(ms) for id, ms in under_way})
 
     async def release(self, session: SessionId, connection: int) -> None:
         keys = [topics.binding(session), topics.PRESENCE]
@@ -189,6 +196,10 @@ class RedisGatewayBus:
     async def cooldown_ms(self, agent: AgentId) -> int:
         return max(0, cast("int", await self._redis.command("PTTL", topics.cooldown(agent))))
 
+    async def watching(self, chunks: Iterable[ChunkId]) -> None:
+        words: list[Word] = [self._durations.remembered_ms, *chunks]
+        await self._redis.call(_WATCHING, [topics.WATCHED], words)
+
     async def beat(self, gateway: GatewayId, beat: GatewayBeat) -> None:
         await self._redis.call(_BEAT, [topics.GATEWAYS], [gateway, wire.encode(beat)])
 
@@ -216,17 +227,33 @@ class RedisGatewayBus:
         await self._redis.command("PING")
 
 
+def _verdict(reply: int) -> Verdict:
+    match reply:
+        case -1:
+            return Verdict(full=True)
+        case -2:
+            return Verdict(stale=True)
+        case _:
+            return Verdict(reply)
+
+
 def _add_offer(offer: Offer, places: dict[str, int], words: list[Word]) -> None:
     """Append the offer's words; ``places`` are the keys, by their position from 1."""
 
     def place(key: str) -> int:
         return places.setdefault(key, len(places) + 1)
 
-    if offer.message is None or offer.slot is None:
-        words += [0, "", len(offer.takes)]
+    message = offer.message
+    if message is None or offer.slot is None:
+        words += [0, ""]
     else:
-        stream = place(topics.commands(offer.slot))
-        words += [stream, wire.encode(offer.message), len(offer.takes)]
+        words += [place(topics.commands(offer.slot)), wire.encode(message)]
+    if isinstance(message, CommandOffered) and offer.connection is not None:
+        words += [place(topics.binding(message.session)), offer.connection]
+        words += [topics.offer(message.id), message.expires_at_ms]
+    else:
+        words += [0, "", "", ""]
+    words.append(len(offer.takes))
     words += chain.from_iterable(
         (place(topics.bucket(take.kind, take.subject)), take.per_second, take.burst)
         for take in offer.takes

@@ -6,20 +6,24 @@ its data or a process was paused: the epoch in PostgreSQL decides.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from common import topics
 from common.adapters.durations import Durations
 from common.adapters.redis import Redis, read_script
-from common.grid import Slot
+from common.grid import ChunkId, Slot
 
 _ACQUIRE = read_script("acquire")
 _RENEW = read_script("renew")
 _YIELD = read_script("yield")
+_CLAIM = read_script("claim")
 
 
 class RedisLeases:
     def __init__(self, redis: Redis, durations: Durations | None = None) -> None:
         self._redis = redis
         self._lease_ms = (durations or Durations()).lease_ms
+        self._creation_ms = (durations or Durations()).creation_ms
 
     async def acquire(self, slot: Slot, holder: str) -> bool:
         keys = [topics.lease(slot), topics.SLOTS]
@@ -30,3 +34,7 @@ class RedisLeases:
 
     async def release(self, slot: Slot, holder: str) -> None:
         await self._redis.call(_YIELD, [topics.lease(slot)], [holder])
+
+    async def claim(self, chunks: Sequence[ChunkId], holder: str) -> bool:
+        keys = [topics.creation(chunk) for chunk in chunks]
+        return await self._redis.call(_CLAIM, keys, [holder, self._creation_ms]) == 1

@@ -17,6 +17,7 @@ import trio
 from common.accounts import Account, Session
 from common.bus import Binding, Offer
 from common.envelopes import (
+    AckLine,
     Attach,
     Attached,
     AttachRefused,
@@ -26,7 +27,7 @@ from common.envelopes import (
 )
 from common.errors import Trouble, Unavailable
 from common.frames import Position
-from common.grid import SessionId
+from common.grid import CommandId, SessionId
 from common.limits import ATTACH_SECONDS_MAX, REOFFER_SECONDS, RETRY_AFTER_MS
 from common.tokens import Kind, Token, new_token, parse_token
 from gateway.access import session_of
@@ -134,13 +135,15 @@ async def enter(
     if account is None or latest is None or not latest.is_live(outside.clock.now()):
         return UNAUTHORIZED
     kept = list(await ask_redis(outside.bus.lines_after(session.session, 0)))
-    attached = await _attach(session, account, binding, channel, outside)
+    refused: list[AckLine] = []
+    attached = await _attach(session, account, binding, channel, refused, outside)
     if isinstance(attached, Problem):
         return attached
     if began_anew(attached, _last_seq(kept)):
         return UNAUTHORIZED if resume is None else _REFUSED
     kept += await ask_redis(outside.bus.lines_after(session.session, _last_seq(kept)))
     docket, lines = await _read_lines(resume, session.session, attached, kept, outside)
+    docket.expect(_still_under_way(binding, kept, refused))
     cooldown_ms = await ask_redis(outside.bus.cooldown_ms(session.agent))
     return Admitted(session, account, attached, docket, lines, visitor.fresh, cooldown_ms, resume)
 
@@ -168,6 +171,7 @@ async def _attach(
     account: Account,
     binding: Binding,
     channel: trio.MemoryReceiveChannel[SessionMessage],
+    refused: list[AckLine],
     outside: Outside,
 ) -> Attached | Problem:
     message = attach_of(session, account, outside)
@@ -177,20 +181,22 @@ async def _attach(
                 slot = outside.routes.slot(message.chunk)
                 with contextlib.suppress(Trouble):
                     await outside.courier.offer(Offer(slot=slot, message=message))
-                return await _answer(binding, channel)
+                return await _answer(binding, channel, refused)
     return _NO_ROOM
 
 
 async def _answer(
-    binding: Binding, channel: trio.MemoryReceiveChannel[SessionMessage]
+    binding: Binding, channel: trio.MemoryReceiveChannel[SessionMessage], refused: list[AckLine]
 ) -> Attached | Problem:
-    """Wait for the shard; lines that come meanwhile are read again later, in order."""
+    """Wait for the shard; numbered lines that come meanwhile are read again later, in order."""
     async for message in channel:
         match message:
             case Attached():
                 return message
             case AttachRefused():
                 return _NO_ROOM
+            case AckLine(seq=None):
+                refused.append(message)
             case SessionEnded():
                 return UNAUTHORIZED
             case Replaced() if message.connection == binding.connection:
@@ -218,3 +224,16 @@ async def _read_lines(
     before = [line for line in kept if (line.seq or 0) <= after]
     complete = unbroken(before, 0) >= after
     return resumed_docket(after, before, complete, attached.in_flight), lines
+
+
+def _still_under_way(
+    binding: Binding, kept: Sequence[SessionLine], refused: Sequence[AckLine]
+) -> dict[CommandId, int]:
+    """What nobody has decided on since we were bound; what was refused may be offered anew."""
+    accepted = {line.id for line in kept}
+    over = {(line.id, line.expires_at_ms) for line in refused}
+    return {
+        id: expires_at_ms
+        for id, expires_at_ms in binding.under_way.items()
+        if id not in accepted and (id, expires_at_ms) not in over
+    }

@@ -88,7 +88,7 @@ class Conversation:
             outside.draw,
             outside.clock.now_ms() + admitted.cooldown_ms,
         )
-        self._errands = Errands(self._exchange, self.outbox, outside)
+        self._errands = Errands(self._exchange, self.outbox, outside, self._binding.connection)
         self._follower = Follower(
             self._exchange, self.outbox, outside.feeds, self._crossings, self._end_soon
         )

@@ -6,7 +6,7 @@ early, and leave here in order of seq, each once. Times are Unix milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -15,7 +15,6 @@ from common.envelopes import AckLine, CommandOffered, ResultLine, SessionLine
 from common.grid import CommandId
 from common.journal import Known
 from common.limits import COMMAND_GRACE_MS, REOFFER_SECONDS, SETTLE_MS_MAX
-from common.refusals import AckCode
 from gateway.agent.answered import Answered
 from gateway.agent.ordering import Ordering
 
@@ -26,12 +25,16 @@ _REOFFER_MS = int(REOFFER_SECONDS * 1000)
 class Pending:
     """Offered, and not decided on as far as we know; ``due_ms`` is when to do something."""
 
-    message: CommandOffered
+    id: CommandId
+    expires_at_ms: int
     due_ms: int
-    is_alone: bool = True
-    """Whether it was offered once: then a refusal is a fact. Else another copy may be accepted."""
-    code: AckCode | None = None
-    """Why a copy was refused; told when none can be accepted any more."""
+    message: CommandOffered | None
+    """None when another connection offered it; then nobody here knows what it is."""
+
+    @property
+    def given_up_ms(self) -> int:
+        """By then nobody can accept it any more, whatever the clocks say."""
+        return self.expires_at_ms + COMMAND_GRACE_MS
 
 
 @attrs.frozen
@@ -120,25 +123,30 @@ class Docket:
     # The way of a command
 
     def offer(self, message: CommandOffered, now_ms: int) -> None:
-        self._pending[message.id] = Pending(message, now_ms + _REOFFER_MS)
+        due_ms = now_ms + _REOFFER_MS
+        self._pending[message.id] = Pending(message.id, message.expires_at_ms, due_ms, message)
+
+    def expect(self, under_way: Mapping[CommandId, int]) -> None:
+        """Wait for these, offered by an earlier connection; see ``common.bus.Binding``."""
+        for id, expires_at_ms in under_way.items():
+            self._pending[id] = Pending(
+                id, expires_at_ms, expires_at_ms + COMMAND_GRACE_MS, message=None
+            )
 
     def drop(self, id: CommandId) -> bool:
         """``id`` was refused; False when it was not pending, so nobody waits to hear it."""
         self._cancelled_ms.pop(id, None)
         return self._pending.pop(id, None) is not None
 
-    def refuse(self, id: CommandId, code: AckCode) -> bool:
-        """A copy of ``id`` was refused; return whether that is the last word on it."""
-        pending = self._pending.get(id)
-        if pending is not None and not pending.is_alone:
-            self._pending[id] = attrs.evolve(pending, code=code)
-            return False
-        return self.drop(id)
+    def refuse(self, line: AckLine) -> bool:
+        """A shard refused; return whether somebody waits to hear it.
 
-    def refusal(self, id: CommandId) -> AckCode:
-        """Why ``id`` was refused, as far as anybody said."""
-        pending = self._pending.get(id)
-        return (pending and pending.code) or "unavailable"
+        It may be late: news of an earlier offer of the same id, which says nothing about this one.
+        """
+        pending = self._pending.get(line.id)
+        if pending is None or pending.expires_at_ms != line.expires_at_ms:
+            return False
+        return self.drop(line.id)
 
     def take(self, line: SessionLine) -> list[SessionLine]:
         """Return the numbered lines that can be handed on now."""
@@ -166,20 +174,17 @@ class Docket:
         due = [pending for pending in self._pending.values() if pending.due_ms <= now_ms]
         again, expired = [], []
         for pending in due:
-            message = pending.message
-            self._pending[message.id] = attrs.evolve(pending, due_ms=now_ms + _REOFFER_MS)
-            if message.expires_at_ms + COMMAND_GRACE_MS <= now_ms:
-                expired.append(message.id)
-            elif now_ms < message.expires_at_ms:
-                self._pending[message.id] = attrs.evolve(self._pending[message.id], is_alone=False)
-                again.append(message)
+            self._pending[pending.id] = attrs.evolve(pending, due_ms=now_ms + _REOFFER_MS)
+            if pending.given_up_ms <= now_ms:
+                expired.append(pending.id)
+            elif pending.message is not None and now_ms < pending.expires_at_ms:
+                again.append(pending.message)
         return Overdue(again, expired)
 
     def is_hopeless(self, id: CommandId, now_ms: int) -> bool:
         """Whether ``id`` expired so long ago that its client is not to wait for us any more."""
         pending = self._pending.get(id)
-        until_ms = COMMAND_GRACE_MS + SETTLE_MS_MAX
-        return pending is not None and pending.message.expires_at_ms + until_ms <= now_ms
+        return pending is not None and pending.given_up_ms + SETTLE_MS_MAX <= now_ms
 
     def may_cancel(self, id: CommandId, now_ms: int) -> bool:
         """Whether to pass a cancellation of ``id`` on: once in a while, while it is in flight."""
@@ -196,7 +201,7 @@ class Docket:
 
 
 def _excludes(pending: Pending) -> bool:
-    return not isinstance(pending.message.command, Say)
+    return pending.message is None or not isinstance(pending.message.command, Say)
 
 
 def resumed_docket(

@@ -50,6 +50,8 @@ class Errands:
     exchange: Exchange
     outbox: Outbox
     outside: Outside
+    connection: int
+    """Its number. Once the session has a later one, nothing is offered from here any more."""
 
     async def run(self, actions: Iterable[Action]) -> None:
         """Carry out ``actions`` in order; what follows from one comes before the next."""
@@ -114,8 +116,9 @@ class Errands:
         if not self.exchange.docket.is_pending(id):
             return []  # Decided on while other errands were run.
         (AGENT_REOFFERS if action.again else AGENT_CHALLENGES.labels("proven")).inc()
+        offer = self._to_shard(action.message)
         verdict = await self._offer(
-            attrs.evolve(self._to_shard(action.message), takes=action.takes)
+            attrs.evolve(offer, takes=action.takes, connection=self.connection)
         )
         # An offer made before may be on its way still: only the first one's failure is a fact.
         return [] if action.again else self.exchange.offered(id, verdict, self._now_ms())

@@ -235,7 +235,7 @@ class Exchange:
         """Take what a shard said, in whatever order it arrives, and how often."""
         if isinstance(line, AckLine) and line.seq is None:
             assert line.code is not None, "an ack without a seq is a refusal"
-            if not self.docket.refuse(line.id, line.code):
+            if not self.docket.refuse(line):
                 return []
             return self.reject(line.id, line.code, now_ms, line.retry_after_ms)
         told: list[Action] = []
@@ -271,10 +271,13 @@ class Exchange:
 
     def settled(self, id: CommandId, known: Known | None, now_ms: int) -> list[Action]:
         """What PostgreSQL knows of ``id`` after its last moment: nothing, or all there is."""
-        if known is not None:
+        if known is not None and (known.ack.seq or 0) > self.docket.delivered:
             return [FindLines(known.ack.seq or 0)]
-        code = self.docket.refusal(id)
-        return self.reject(id, code, now_ms) if self.docket.drop(id) else []
+        is_new = self.docket.drop(id)
+        if known is not None:
+            self.docket.recall(known)  # It was told long ago; an earlier connection asked again.
+            return []
+        return self.reject(id, "unavailable", now_ms) if is_new else []
 
     def unsettled(self, id: CommandId, now_ms: int) -> list[Action]:
         """PostgreSQL can't be asked about ``id``: it may have been accepted, and may not."""

@@ -21,7 +21,14 @@ from common.envelopes import ShowAsked, Shown
 from common.errors import Trouble
 from common.frames import ChunkDelta, ChunkStatic, Position
 from common.grid import AgentId, ChunkId, GatewayId
-from common.limits import FEED_LINGER_SECONDS, REDIS_SECONDS_MAX, SHOW_SECONDS
+from common.limits import (
+    COLLECT_LOOKS,
+    COLLECT_SECONDS,
+    FEED_LINGER_SECONDS,
+    REDIS_SECONDS_MAX,
+    SHOW_SECONDS,
+    WATCH_LAPSED_LOOKS,
+)
 from common.replica import as_static
 from gateway.metrics import FEED_FILLS, FEEDS
 from gateway.ports import Bus
@@ -91,6 +98,8 @@ class Feeds:
     _courier: Courier
     _routes: Routes
     _gateway: GatewayId
+    _collect_seconds: float = COLLECT_SECONDS
+    """What nobody watches for so long is collected by its shard."""
     _feeds: dict[ChunkId, _Feed] = attrs.field(factory=dict, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
@@ -101,6 +110,7 @@ class Feeds:
         """Tend the feeds until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._say_watched)
             task_status.started()
             await trio.sleep_forever()
 
@@ -112,6 +122,8 @@ class Feeds:
             feed = self._feeds[chunk] = _Feed(chunk)
             self._nursery.start_soon(self._tend, feed)
             FEEDS.inc()
+        if not feed.listeners:
+            feed.wake()  # It let things lie while nobody listened.
         feed.listeners[listener] = None
         if (static := feed.show()) is not None:
             listener.hear(static)
@@ -167,6 +179,21 @@ class Feeds:
             await _is_done(self._bus.unwatch(feed.chunk))
         del self._feeds[feed.chunk]
         FEEDS.dec()
+
+    async def _say_watched(self) -> None:
+        """Say again and again what is watched here: such chunks are not collected.
+
+        A feed too young to be in it was shown its chunk a moment ago, which counts as much.
+        """
+        seconds, said = self._collect_seconds / COLLECT_LOOKS, trio.current_time()
+        while True:
+            chunks = tuple(self._feeds)
+            if not chunks or await _is_done(self._bus.watching(chunks)):
+                if trio.current_time() - said >= WATCH_LAPSED_LOOKS * seconds:
+                    for feed in tuple(self._feeds.values()):
+                        feed.take(follow.on_lapsed(feed.state))
+                said = trio.current_time()
+            await trio.sleep(seconds)
 
     async def _serve(self, feed: _Feed) -> None:
         """Do, one thing at a time, what the feed needs, until nobody has listened for a while."""

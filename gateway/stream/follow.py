@@ -115,6 +115,11 @@ def on_restored(state: Following) -> Step:
     return Step(attrs.evolve(state, filling=not state.asking, restores=state.restores + 1))
 
 
+def on_lapsed(state: Following) -> Step:
+    """It could not be said for long that somebody watches: by now this may be another chunk."""
+    return Step(state if state.asking else _ask_anew(state))
+
+
 def _ask_anew(state: Following) -> Following:
     return attrs.evolve(state, asking=True, filling=False, asks=0)
 

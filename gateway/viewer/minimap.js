@@ -19,7 +19,7 @@ export class Minimap {
     this.camera = camera;
     this.awake = new Map();     // chunk id -> agents
     this.total = 0;
-    this.thumbs = new Map();    // chunk id -> canvas, oldest first
+    this.thumbs = new Map();    // chunk id -> {generation, canvas}, oldest first
     this.reach = REACH_MIN;
     this.drawn = -Infinity;
     this.timer = 0;
@@ -72,9 +72,9 @@ export class Minimap {
     const size = side / (2 * this.reach + 1);
     const place = (x, y) => [side / 2 + (x - this.camera.x) / CHUNK * size, side / 2 + (y - this.camera.y) / CHUNK * size];
     this.#learn();
-    for (const [id, thumb] of this.thumbs) {
+    for (const [id, { canvas }] of this.thumbs) {
       const [x, y] = place(...cornerOf(id));
-      if (x > -size && y > -size && x < side && y < side) pen.drawImage(thumb, x, y, size + 0.5, size + 0.5);
+      if (x > -size && y > -size && x < side && y < side) pen.drawImage(canvas, x, y, size + 0.5, size + 0.5);
     }
     for (const [id, agents] of this.awake) this.#glow(pen, place(...cornerOf(id)), size, side, agents, gold);
     pen.fillStyle = this.dark.matches ? "#fff" : "#24221d";
@@ -109,7 +109,9 @@ export class Minimap {
 
   #learn() {
     for (const chunk of this.world.chunks.values()) {
-      if (!this.thumbs.has(chunk.id)) this.thumbs.set(chunk.id, paintThumb(chunk, this.dark.matches));
+      const { id, generation } = chunk;
+      if (this.thumbs.get(id)?.generation === generation) continue;
+      this.thumbs.set(id, { generation, canvas: paintThumb(chunk, this.dark.matches) });
     }
     while (this.thumbs.size > THUMBS_MAX) this.thumbs.delete(this.thumbs.keys().next().value);
   }

@@ -66,5 +66,6 @@ class Leases:
             while True:
                 found = await trio.to_thread.run_sync(client.mget, keys)
                 for slot, holder in enumerate(found):
-                    self.holders[Slot(slot)] = holder.decode() if holder is not None else None
+                    process = topics.process_of(holder.decode()) if holder is not None else None
+                    self.holders[Slot(slot)] = process
                 await trio.sleep(LOOK_SECONDS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from common.frames import Ack, Result
+from common.frames import Ack, Answer, CommandRequest, Result
 from common.grid import CommandId, SessionId
 from ops.simulate.ledger import Ledger
 
@@ -26,6 +26,7 @@ class Book:
     acked: dict[CommandId, int] = attrs.field(factory=dict)
     ended: dict[CommandId, int] = attrs.field(factory=dict)
     refused: set[CommandId] = attrs.field(factory=set)
+    """Since the client last sent them."""
 
     @property
     def last_seq(self) -> int:
@@ -40,6 +41,10 @@ class Books:
     def of(self, session: SessionId) -> Book:
         return self.books.setdefault(session, Book())
 
+    def send(self, session: SessionId, frame: CommandRequest | Answer) -> None:
+        """A client may use an id again that was refused."""
+        self.of(session).refused.discard(frame.id)
+
     def hear(self, session: SessionId, frame: Ack | Result) -> None:
         book = self.of(session)
         match frame:
@@ -47,6 +52,8 @@ class Books:
                 self._refused(session, book, frame)
             case Ack(seq=seq, tick=tick):
                 assert seq is not None
+                if frame.id in book.refused:
+                    self._violate(session, f"{frame.id} was refused, and then accepted")
                 self._line(session, book, seq, ("ack", frame.id, tick or 0, None), book.acked)
             case Result(seq=seq, tick=tick, reason=reason):
                 if frame.id not in book.acked:

@@ -2,7 +2,8 @@
 
 It hears each delta in the moment of its publication, whoever else hears it. What it checks: a
 chunk's ticks never go back and its deltas name each other; nobody shares a cell; nobody leaves for
-a chunk in which he has not arrived; nothing is said twice. A Redis that has forgotten what it
+a chunk in which he has not arrived; nothing is said twice. A chunk is collected with nobody in it,
+and what comes after names that tick: one gap a generation. A Redis that has forgotten what it
 published may be told again, but the very same.
 """
 
@@ -30,6 +31,8 @@ class Parish:
     places: dict[AgentId, Place] = attrs.field(factory=dict)
     history: dict[Tick, dict[AgentId, Place]] = attrs.field(factory=dict)
     """After each delta."""
+    ends: list[Tick] = attrs.field(factory=list)
+    """Of its generations, in order."""
     published: dict[Tick, bytes] = attrs.field(factory=dict)
 
 
@@ -56,12 +59,25 @@ class Census:
             self._ledger.violate(
                 f"{delta.chunk}: a delta {delta.prev_tick}..{delta.tick} after {parish.tick}"
             )
+        if parish.ends and parish.tick == parish.ends[-1]:
+            self._ledger.count("reborn")
         parish.tick = delta.tick
         parish.places = dict(parish.places)
         for event in wire.decode(delta.data, ChunkDelta).events:
             self._apply(event, delta.chunk, parish)
         parish.history[delta.tick] = parish.places
         self._check_cells(delta.chunk, parish)
+
+    def end(self, chunk: ChunkId, tick: Tick) -> None:
+        """PostgreSQL has forgotten ``chunk``: what comes next begins after ``tick``."""
+        self._ledger.count("collected")
+        parish = self.parishes.setdefault(chunk, Parish())
+        if parish.places:
+            self._ledger.violate(f"{chunk} was collected with {sorted(parish.places)} in it")
+        if tick <= parish.tick:
+            self._ledger.violate(f"{chunk} ended at {tick}, after tick {parish.tick} was shown")
+        parish.tick = tick
+        parish.ends.append(tick)
 
     def _apply(self, event: Event, chunk: ChunkId, parish: Parish) -> None:
         match event:
@@ -105,4 +121,10 @@ class Census:
         if shown != known:
             self._ledger.violate(
                 f"{whom} was shown {static.chunk} at {static.tick} with {shown}, not {known}"
+            )
+        generation = 1 + sum(end <= static.tick for end in parish.ends)
+        if static.generation != generation:
+            self._ledger.violate(
+                f"{whom} was shown generation {static.generation} of {static.chunk} at"
+                f" {static.tick}, not {generation}"
             )

@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from common.adapters.memory_postgres import MemoryPostgres
+from common.grid import ChunkId
 from common.journal import Topology, World
 from ops.simulate.books import Books
 from ops.simulate.census import Census
@@ -26,6 +27,7 @@ from ops.simulate.shard_ports import CableJournal, CableLeases, CableShardBus
 from ops.simulate.writers import Writers
 from shard.outside import Outside as ShardOutside
 
+COLLECT_SECONDS = 6.0  # So short that it happens all the time; longer than most calls that fail.
 WORLDS = 4  # Different ones: a terrain takes some ms to make, and is remembered in a process.
 
 
@@ -50,7 +52,7 @@ class Cluster:
 
     def __attrs_post_init__(self) -> None:
         self.census, self.books = Census(self.ledger), Books(self.ledger)
-        self.writers = Writers(self.ledger)
+        self.writers = Writers(self.ledger, self.census)
         self.redis = LeakyRedis(self.network, self.census)
         seed = self.plan.seed % WORLDS
         self.postgres = MemoryPostgres(self.clock.now_ms, world=World("wld_simulated", seed))
@@ -60,6 +62,10 @@ class Cluster:
         self.start_shards()
         for number in range(self.plan.gateways):
             self.start("gateway", number)
+
+    def generation(self, chunk: ChunkId) -> int:
+        kept = self.postgres.chunks.get(chunk)
+        return kept.generation if kept is not None else 1
 
     # Processes
 
@@ -82,6 +88,7 @@ class Cluster:
             CableShardBus(self.adapters.shard_bus(self.redis), cable),
             CableLeases(self.adapters.leases(self.redis), cable),
             CableJournal(self.adapters.journal(self.postgres), cable, self.writers, name),
+            COLLECT_SECONDS,
         )
         return Shard(outside, name, stop)
 
@@ -90,6 +97,7 @@ class Cluster:
             CableGatewayBus(self.adapters.gateway_bus(self.redis), cable),
             CableAccounts(self.adapters.accounts(self.postgres), cable),
             WallClock(),
+            COLLECT_SECONDS,
             name,
             trio.Event(),
             self.plan.dice(name),

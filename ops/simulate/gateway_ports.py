@@ -46,7 +46,7 @@ class CableGatewayBus:
         return self._bus.inbound(gateway)
 
     async def watch(self, chunk: ChunkId) -> None:
-        await self._cable.call(lambda: self._bus.watch(chunk))
+        await self._cable.call(lambda: self._bus.watch(chunk), may_outlive=False)
 
     async def unwatch(self, chunk: ChunkId) -> None:
         await self._bus.unwatch(chunk)
@@ -80,6 +80,9 @@ class CableGatewayBus:
 
     async def cooldown_ms(self, agent: AgentId) -> int:
         return await self._cable.call(lambda: self._bus.cooldown_ms(agent))
+
+    async def watching(self, chunks: Iterable[ChunkId]) -> None:
+        await self._cable.call(lambda: self._bus.watching(chunks), may_repeat=True)
 
     async def beat(self, gateway: GatewayId, beat: GatewayBeat) -> None:
         await self._cable.call(lambda: self._bus.beat(gateway, beat))

@@ -61,8 +61,7 @@ def _check_history(cluster: Cluster) -> None:
     lines: dict[SessionId, dict[int, SessionLine]] = {}
     for (session, id), kept in cluster.postgres.commands.items():
         if id in cluster.books.of(session).refused:
-            # A refusal is not durable: who takes the slot over may read the offer once more.
-            cluster.ledger.count("refused, then done")
+            violate(f"{id} of {session} was refused, and then done")
         for line in (kept.ack, kept.result):
             if line is not None and line.seq is not None:
                 if line.seq in lines.setdefault(session, {}):

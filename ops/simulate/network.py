@@ -49,14 +49,25 @@ class Cable:
     _network: Network
     is_cut: bool = False
 
-    async def call(self, act: Callable[[], Awaitable[T]], *, may_repeat: bool = False) -> T:
-        """Return what ``act`` returns, or raise what a caller hears when it went wrong."""
+    async def call(
+        self,
+        act: Callable[[], Awaitable[T]],
+        *,
+        may_repeat: bool = False,
+        may_outlive: bool = True,
+    ) -> T:
+        """Return what ``act`` returns, or raise what a caller hears when it went wrong.
+
+        Not ``may_outlive``: it goes over a connection that ends with its process.
+        """
         if self.is_cut:
             raise Unavailable("this process is dead")
         fault = self._network.weather.of_call()
         if fault is None:
             return await act()
         self._network.ledger.count(f"call {fault.value}")
+        if fault is CallFault.LATE and not may_outlive:
+            fault = CallFault.SLOW
         return await self._call_badly(fault, act, may_repeat)
 
     async def _call_badly(
@@ -77,8 +88,10 @@ class Cable:
             case CallFault.LATE:
                 return await self._call_late(act, weather.late_seconds())
             case CallFault.TWICE if may_repeat:
+                done = await act()
+                # Only what was done: who heard Unavailable may rely on it.
                 self._repeat(act, weather.late_seconds())
-                return await act()
+                return done
             case CallFault.SLOW | CallFault.TWICE:
                 await trio.sleep(weather.slow_seconds())
                 result = await act()

@@ -20,17 +20,19 @@ from common.commands import Command, MoveTo, Say, Wait
 from common.errors import Trouble
 from common.frames import (
     Ack,
+    Answer,
     Cancel,
     Challenge,
     ChunkDelta,
     ChunkStatic,
     ClientFrame,
+    CommandRequest,
     Position,
     Result,
     ServerFrame,
     SessionReady,
 )
-from common.grid import AgentId, chunk_coordinates, chunk_id
+from common.grid import AgentId, ChunkId, chunk_coordinates, chunk_id
 from ops.client.commanding import Commanding, Pending
 from ops.simulate.cluster import Cluster
 from ops.simulate.front_desk import SECRET, FrontDesk, Ticket
@@ -228,7 +230,8 @@ class Player:
         is_far = self._dice.random() < FAR_RATE
         if is_far:
             cx, cy = self._near(cx), self._near(cy)
-        floor = floor_of(self._cluster.postgres.world.seed, cx, cy)
+        chunk, world = chunk_id(cx, cy), self._cluster.postgres.world
+        floor = floor_of(world.seed, chunk, self._cluster.generation(chunk))
         goals = [self._dice.choice(floor) for _ in range(1 if is_far else NEAR_TRIES)]
         here = self._position
         return MoveTo(*min(goals, key=lambda goal: abs(goal[0] - here.x) + abs(goal[1] - here.y)))
@@ -238,6 +241,9 @@ class Player:
         return max(-HOME_CHUNKS, min(HOME_CHUNKS, moved))
 
     def _send(self, socket: Socket, frame: ClientFrame) -> None:
+        is_said = socket.state == "open" and not socket.is_deaf
+        if is_said and isinstance(frame, CommandRequest | Answer) and self._ticket is not None:
+            self._cluster.books.send(self._ticket.session, frame)
         socket.say(wire.encode(frame).decode())
 
     # What it hears
@@ -295,8 +301,8 @@ def _is_open(pending: Pending) -> bool:
 
 
 @lru_cache(maxsize=256)
-def floor_of(seed: int, cx: int, cy: int) -> list[tuple[int, int]]:
-    return [(x, y) for x, y in terrain_of(seed, chunk_id(cx, cy), 1).floor()]
+def floor_of(seed: int, chunk: ChunkId, generation: int) -> list[tuple[int, int]]:
+    return [(x, y) for x, y in terrain_of(seed, chunk, generation).floor()]
 
 
 @lru_cache(maxsize=4_096)

@@ -86,6 +86,7 @@ class Gateway:
     _bus: Bus
     _accounts: Accounts
     clock: WallClock
+    _collect_seconds: float
     _name: str
     _stop: trio.Event
     _dice: random.Random
@@ -109,7 +110,7 @@ class Gateway:
         gateway, settings = GatewayId(self._name), Settings()
         routes = Routes(await self._accounts.topology())
         courier = Courier(self._bus)
-        feeds = Feeds(self._bus, courier, routes, gateway)
+        feeds = Feeds(self._bus, courier, routes, gateway, self._collect_seconds)
         switchboard = Switchboard(self._bus, gateway, feeds)
         self._spectators = Spectators(feeds, self._bus, settings, self._stop)
         self._agents = Agents(

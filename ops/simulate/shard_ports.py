@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from common.bus import Outgoing, Received, SlotBeat
+from common.bus import Outgoing, RanOut, Received, SlotBeat
 from common.grid import AgentId, ChunkId, Epoch, SessionId, Slot, Tick, TransferId
 from common.journal import (
     Committed,
     Conflict,
     Fact,
+    Retired,
     Row,
     Snapshot,
     Taken,
@@ -38,17 +39,30 @@ class CableShardBus:
     async def done(self, slot: Slot, upto: str) -> None:
         await self._cable.call(lambda: self._bus.done(slot, upto))
 
-    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
-        return await self._cable.call(lambda: self._bus.publish(outgoing), may_repeat=True)
+    async def publish(
+        self, slot: Slot, holder: str, outgoing: Outgoing
+    ) -> frozenset[ChunkId] | None:
+        return await self._cable.call(
+            lambda: self._bus.publish(slot, holder, outgoing), may_repeat=True
+        )
 
     async def fence(self, chunks: Mapping[ChunkId, Epoch]) -> Mapping[ChunkId, Tick]:
         return await self._cable.call(lambda: self._bus.fence(chunks))
+
+    async def conclude(self, ends: Mapping[ChunkId, Tick]) -> None:
+        await self._cable.call(lambda: self._bus.conclude(ends), may_repeat=True)
 
     async def absent(self, sessions: Iterable[SessionId]) -> Sequence[SessionId]:
         return await self._cable.call(lambda: self._bus.absent(sessions))
 
     async def reprieve(self, sessions: Iterable[SessionId]) -> None:
         await self._cable.call(lambda: self._bus.reprieve(sessions))
+
+    async def ran_out(self, since_ms: int | None) -> RanOut:
+        return await self._cable.call(lambda: self._bus.ran_out(since_ms))
+
+    async def unwatched_ms(self, chunks: Iterable[ChunkId]) -> Mapping[ChunkId, int]:
+        return await self._cable.call(lambda: self._bus.unwatched_ms(chunks))
 
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._cable.call(lambda: self._bus.beat(slot, beat))
@@ -71,6 +85,9 @@ class CableLeases:
     async def release(self, slot: Slot, holder: str) -> None:
         await self._cable.call(lambda: self._leases.release(slot, holder))
 
+    async def claim(self, chunks: Sequence[ChunkId], holder: str) -> bool:
+        return await self._cable.call(lambda: self._leases.claim(chunks, holder))
+
 
 @attrs.frozen(eq=False)
 class CableJournal:
@@ -87,6 +104,9 @@ class CableJournal:
 
     async def chunks(self) -> Sequence[ChunkId]:
         return await self._cable.call(self._journal.chunks)
+
+    async def leftovers(self) -> Sequence[ChunkId]:
+        return await self._cable.call(self._journal.leftovers)
 
     async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
         async def act() -> Sequence[Taken]:
@@ -125,6 +145,16 @@ class CableJournal:
             return fenced
 
         return await self._cable.call(act)
+
+    async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
+        async def act() -> frozenset[ChunkId]:
+            left_alone = await self._journal.collect(retired)
+            for one in retired:
+                if one.chunk not in left_alone:
+                    self._writers.collected(self._name, one)
+            return left_alone
+
+        return await self._cable.call(act, may_repeat=True)
 
     async def transfer(self, transfer: TransferId) -> TransferState | None:
         return await self._cable.call(lambda: self._journal.transfer(transfer))

@@ -1,6 +1,7 @@
 """Who may write to a chunk: one process an epoch, and only by the newest epoch.
 
-It watches the journal's answers and knows nothing of how the referee works.
+It watches the journal's answers and knows nothing of how the referee works. The census is told
+which generations ended.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from collections.abc import Sequence
 import attrs
 
 from common.grid import ChunkId, Epoch
-from common.journal import Fact, Row, Snapshot, Taken
+from common.journal import Fact, Retired, Row, Snapshot, Taken
+from ops.simulate.census import Census
 from ops.simulate.ledger import Ledger
 
 
 @attrs.define(eq=False)
 class Writers:
     _ledger: Ledger
+    _census: Census
     _takers: dict[Epoch, str] = attrs.field(factory=dict, init=False)
     _newest: dict[ChunkId, Epoch] = attrs.field(factory=dict, init=False)
+    _ended: dict[Epoch, Retired] = attrs.field(factory=dict, init=False)
+    """Those of whom the last that was written is the end of the chunk."""
 
     def took(self, process: str, taken: Sequence[Taken]) -> None:
         for one in taken:
@@ -35,15 +40,28 @@ class Writers:
     ) -> None:
         """``process`` was told that all of ``writes`` but those of ``fenced`` were written."""
         for write in writes:
-            if write.chunk in fenced:
-                continue
-            if self._takers.get(write.epoch) != process:
-                self._ledger.violate(
-                    f"{process} wrote to {write.chunk} by epoch {write.epoch} of"
-                    f" {self._takers.get(write.epoch)}"
-                )
-            if write.epoch != self._newest[write.chunk]:
-                self._ledger.violate(
-                    f"{process} wrote to {write.chunk} by epoch {write.epoch}, after"
-                    f" {self._newest[write.chunk]} was taken"
-                )
+            if write.chunk not in fenced:
+                self._check(process, write)
+                if write.epoch in self._ended:
+                    self._ledger.violate(f"{process} wrote to {write.chunk} after its end")
+
+    def collected(self, process: str, retired: Retired) -> None:
+        """``process`` was told that ``retired`` is forgotten; perhaps not for the first time."""
+        if self._ended.get(retired.epoch) == retired:
+            return
+        self._check(process, retired)
+        self._ended[retired.epoch] = retired
+        self._ledger.event(f"{process} collects {retired.chunk} at tick {retired.tick}")
+        self._census.end(retired.chunk, retired.tick)
+
+    def _check(self, process: str, write: Row | Fact | Snapshot | Retired) -> None:
+        if self._takers.get(write.epoch) != process:
+            self._ledger.violate(
+                f"{process} wrote to {write.chunk} by epoch {write.epoch} of"
+                f" {self._takers.get(write.epoch)}"
+            )
+        if write.epoch != self._newest[write.chunk]:
+            self._ledger.violate(
+                f"{process} wrote to {write.chunk} by epoch {write.epoch}, after"
+                f" {self._newest[write.chunk]} was taken"
+            )

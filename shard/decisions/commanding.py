@@ -17,7 +17,7 @@ from common.grid import CommandId
 from common.refusals import AckCode
 from shard.decisions.plan import Decision, Round
 from shard.decisions.pursuing import pursue
-from shard.decisions.refusing import refuse
+from shard.decisions.refusing import refuse, refuse_command
 from shard.live import Live
 from shard.world.admission import Held, NotHere, Refusal, WrongSession, admit, is_held
 from shard.world.inputs import Input, Order, Withdraw, subject
@@ -70,9 +70,8 @@ def _refused(
     now: Round, received: Received, message: CommandOffered, live: Live, code: AckCode
 ) -> Decision:
     key = (message.session, message.id)
-    ack = AckLine(message.session, message.id, code=code)
     if key in now.findings.fresh:
-        return Decision(received, lines=(ack,), outcome=code)
+        return refuse_command(received, message, code)
     would_be = AckLine(message.session, message.id, seq=0, tick=live.next_tick)
     return Decision(received, live.id, row=now.probe(live, would_be))
 

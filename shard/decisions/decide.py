@@ -21,7 +21,7 @@ from common.envelopes import (
 )
 from shard.decisions import attaching, commanding, crossing, showing
 from shard.decisions.plan import Decision, Round
-from shard.decisions.refusing import refuse
+from shard.decisions.refusing import give_up, refuse
 
 
 def decide(now: Round, received: Received) -> Decision:
@@ -33,7 +33,7 @@ def decide(now: Round, received: Received) -> Decision:
     if not now.routes.is_ours(chunk):
         return Decision(received, forwards=((now.routes.slot_of(chunk), message),))
     if chunk in now.findings.trouble:
-        return refuse(received, message)
+        return give_up(received, message)
     if chunk in now.chunks.pending:
         return Decision(received, missing=chunk)
     decision = _by_rule(now, received, message)

@@ -35,6 +35,9 @@ class Decision:
     row: Row | None = None
     """With no ``input``: a probe, which is never written; see ``Round.probe``."""
     lines: tuple[SessionLine, ...] = ()
+    refusal: AckLine | None = None
+    is_told: bool = True
+    """Of a refusal; see ``common.bus.Refusal``."""
     replies: tuple[tuple[GatewayId, ToGateway], ...] = ()
     forwards: tuple[tuple[Slot, ToShard], ...] = ()
     attach: Attach | None = None

@@ -20,11 +20,17 @@ import ops.replay
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_journal import PostgresJournal
 from common.errors import Misconfigured
-from common.grid import ChunkId, Tick
+from common.grid import AgentId, ChunkId, SessionId, Tick
+from common.journal import Retired, Row
 from ops.replay import Wish, replay
 from ops.up import run_folder
 from ops.up.run_folder import Running
+from shard.world.codec import digest, encode_input, new_chunk
+from shard.world.idle import skip_to
+from shard.world.inputs import Enter
 from tests.ops.life import CHUNK, SEED, a_life
+
+EVE = SessionId("ses_eve")
 
 
 @pytest.fixture
@@ -103,6 +109,34 @@ async def test_a_tick_beyond_the_last_is_a_guess_and_called_so(url: str) -> None
     same, lines = await said(url, Wish(CHUNK, at=Tick(1_000)))
     assert same
     assert "Beyond tick 60: as it goes on if nobody says anything." in lines
+
+
+@pytest.mark.embedded
+async def test_a_chunk_that_was_collected_is_shown_as_it_came_back(url: str) -> None:
+    async with trio_asyncio.open_loop(), open_postgres(url) as postgres:
+        journal = PostgresJournal(postgres)
+        (taken,) = await journal.take([CHUNK], "shard-1")
+        assert not await journal.collect([Retired(CHUNK, taken.epoch, Tick(500))])
+    same, lines = await said(url, Wish(CHUNK))
+    assert same
+    assert lines[-2] == "chunk 0:0   tick 500   0 here"
+
+    bare, enter = new_chunk(CHUNK, 2, SEED, Tick(500)), Enter(AgentId("eve"), EVE, "eve")
+    before = skip_to(bare, Tick(519))
+    async with trio_asyncio.open_loop(), open_postgres(url) as postgres:
+        journal = PostgresJournal(postgres)
+        (taken,) = await journal.take([CHUNK], "shard-2")
+        row = Row(CHUNK, taken.epoch, Tick(520), 0, encode_input(enter), digest=digest(before))
+        await journal.commit([row])
+    same, lines = await said(url, Wish(CHUNK))
+    assert same
+    assert lines[-2:] == [
+        "chunk 0:0   tick 520   1 here",
+        "Ticks 500 to 520 with 1 inputs: all 1 digests are as they were stored.",
+    ]
+    assert lines[:50] != (await said(url, Wish(CHUNK, at=Tick(500))))[1][:50]
+    with pytest.raises(Misconfigured, match="goes back to 500"):
+        await said(url, Wish(CHUNK, at=Tick(60)))
 
 
 EVERYTHING = """

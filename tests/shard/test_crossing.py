@@ -14,7 +14,7 @@ from common.adapters.memory_shard_bus import MemoryShardBus
 from common.bus import Outgoing
 from common.commands import Say
 from common.envelopes import ArrivalAsked, CrossingAnswered, Detach
-from common.grid import AgentId, ChunkId, SessionId
+from common.grid import AgentId, ChunkId, SessionId, Slot
 from common.journal import Committed, Conflict, Fact, Row, TransferFact
 from shard.world.codec import decode_input
 from shard.world.inputs import Arrive, Settle
@@ -112,9 +112,11 @@ class Lossy(MemoryShardBus):
         super().__init__(town.redis)
         self.is_lost = is_lost
 
-    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId]:
-        forwards = [one for one in outgoing.forwards if not self.is_lost(one[1])]
-        return await super().publish(attrs.evolve(outgoing, forwards=forwards))
+    async def publish(
+        self, slot: Slot, holder: str, outgoing: Outgoing
+    ) -> frozenset[ChunkId] | None:
+        forwards = [one for one in outgoing.forwards if not self.is_lost(one.message)]
+        return await super().publish(slot, holder, attrs.evolve(outgoing, forwards=forwards))
 
 
 @pytest.mark.parametrize("kind", [ArrivalAsked, CrossingAnswered])

@@ -26,8 +26,16 @@ from common.envelopes import (
 from common.events import Left
 from common.frames import Position
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot, Tick
-from common.journal import Committed, Conflict, Row
-from common.limits import LEASE_MS, PRESENCE_MS, SHUTDOWN_SECONDS_MAX
+from common.journal import Committed, Conflict, Row, Snapshot
+from common.limits import (
+    LEASE_MS,
+    PRESENCE_MS,
+    PRESENCE_ROUND_SECONDS,
+    RESUME_MS,
+    SHUTDOWN_SECONDS_MAX,
+    SNAPSHOT_TICKS,
+    TICK_SECONDS,
+)
 from shard.world.codec import encode_input
 from shard.world.inputs import Enter
 from tests.shard.town import GATEWAY, Town
@@ -332,6 +340,43 @@ async def test_an_agent_whose_session_ran_out_leaves_and_comes_back_where_it_sto
     assert second.position == first.position
 
 
+async def test_an_agent_whose_session_redis_has_lost_leaves_if_nobody_comes_back(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    town.start("s1")
+    await town.join("ann")
+    await trio.sleep(20)
+    del town.redis.presence[SessionId("ses_ann")]
+    await trio.sleep(RESUME_MS / 1000 - 1)
+    assert town.population() == {"ann": ["0:0"]}
+    await trio.sleep(2 * PRESENCE_ROUND_SECONDS + 3)
+    assert town.population() == {}
+
+
+async def test_what_rests_is_saved_after_it_stirred_and_not_again(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    class Counting(MemoryJournal):
+        saved = 0
+
+        async def save(
+            self, snapshots: Sequence[Snapshot], empty: frozenset[ChunkId]
+        ) -> frozenset[ChunkId]:
+            self.saved += len(snapshots)
+            return await super().save(snapshots, empty)
+
+    journal = Counting(town.postgres)
+    _with(town, journal)
+    for times in range(1, 4):
+        if times == 1:
+            await town.join("ann")
+        else:
+            await town.offer(town.command("ann", f"c{times}", Say("awake")))
+        await town.gateway.refresh([SessionId("ses_ann")])
+        await trio.sleep(2 * SNAPSHOT_TICKS * TICK_SECONDS)
+        assert journal.saved == times
+
+
 async def test_a_session_that_is_over_ends_at_once(autojump_clock: MockClock, town: Town) -> None:
     town.start("s1")
     await town.join("ann")
@@ -493,7 +538,7 @@ async def test_a_chunk_that_somebody_else_took_is_dropped_and_taken_back(
     await MemoryJournal(town.postgres).take([ChunkId("0:0")], "thief")
     await town.offer(town.command("ann", "c1", Say("mine")))
     await town.wait_for(lambda: town.results("c1"))
-    assert town.postgres.chunks[ChunkId("0:0")].holder == "s1"
+    assert town.postgres.chunks[ChunkId("0:0")].holder == "s1/1"
     town.assert_streams_are_unbroken()
 
 

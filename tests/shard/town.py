@@ -37,7 +37,7 @@ from common.envelopes import (
 from common.events import Entered, Left
 from common.frames import ChunkDelta, ChunkStatic, Position
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick, slot_of
-from common.limits import COMMAND_MS_MAX
+from common.limits import COLLECT_SECONDS, COMMAND_MS_MAX
 from shard.outside import Outside
 from shard.serve import serve
 from shard.world.codec import decode_chunk
@@ -73,6 +73,7 @@ class Town:
     redis: RecordingRedis
     postgres: MemoryPostgres
     gateway: MemoryGatewayBus
+    collect_seconds: float = COLLECT_SECONDS
     heard: list[ToGateway] = attrs.field(factory=list)
     processes: dict[str, Process] = attrs.field(factory=dict)
     stirred: trio.Event = attrs.field(factory=trio.Event)
@@ -87,7 +88,10 @@ class Town:
 
     def outside(self) -> Outside:
         return Outside(
-            MemoryShardBus(self.redis), MemoryLeases(self.redis), MemoryJournal(self.postgres)
+            MemoryShardBus(self.redis),
+            MemoryLeases(self.redis),
+            MemoryJournal(self.postgres),
+            self.collect_seconds,
         )
 
     async def _run(self, process: Process, outside: Outside) -> None:
@@ -121,8 +125,17 @@ class Town:
     async def offer(self, *messages: ToShard) -> None:
         count = self.postgres.topology.shard_count
         await self.gateway.offer(
-            [Offer((), slot_of(message.chunk, count), message) for message in messages]
+            [
+                Offer((), slot_of(message.chunk, count), message, self._connection(message))
+                for message in messages
+            ]
         )
+
+    def _connection(self, message: ToShard) -> int | None:
+        if not isinstance(message, CommandOffered):
+            return None
+        bound = self.redis.bindings.get(message.session)
+        return bound.connection if bound is not None else None
 
     async def wait_for(self, found: Callable[[], object], seconds: float = 30) -> None:
         with trio.fail_after(seconds):

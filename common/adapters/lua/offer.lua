@@ -1,10 +1,13 @@
 -- Offers: take tokens out of buckets and append a message to a slot's stream, each offer all or
 -- nothing, one after another.
--- KEYS: the buckets and the streams, each once; below they are named by their position.
+-- KEYS: the buckets, streams and bindings, each once; below they are named by their position.
 -- ARGV: entries that a stream holds at most; then for each offer: position of its stream or 0,
---   its message, the number of its takes, and for each take: position of the bucket, tokens per
---   second, burst.
--- Reply: for each offer 0 (done), -1 (the stream is full), or the ms until it may be asked again.
+--   its message, position of the binding or 0, its connection, field and expiry (of a command);
+--   the number of its takes, and for each take: position of the bucket, tokens per second, burst.
+-- Reply: for each offer 0 (done), -1 (the stream is full), -2 (the session has a later connection),
+--   or the ms until it may be asked again.
+-- Repeated: an offer of which the binding knows is under way, or was refused; it is done already.
+-- A session without a binding (Redis may have lost it) offers freely, and nothing is noted.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
@@ -53,23 +56,43 @@ local function take(takes)
   return wait
 end
 
+-- What the binding says: is its connection a later one, was this offered before, may it be noted?
+local function look(binding, connection, field, expires)
+  if binding == 0 then
+    return false, false, false
+  end
+  local known = redis.call('HMGET', KEYS[binding], 'connection', field)
+  local is_again = known[2] == expires or known[2] == '-' .. expires
+  return known[1] and known[1] ~= connection, is_again, known[1]
+end
+
 local verdicts = {}
 local at = 2
 while at <= #ARGV do
-  local stream, message, count = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
-  at = at + 3
+  local stream, message = tonumber(ARGV[at]), ARGV[at + 1]
+  local binding, connection = tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local field, expires, count = ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6])
+  at = at + 7
   local takes = {}
   for i = 1, count do
     takes[i] = bucket_of(tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]))
     at = at + 3
   end
-  if stream > 0 and is_full(stream) then
+  local is_stale, is_again, is_bound = look(binding, connection, field, expires)
+  if is_stale then
+    verdicts[#verdicts + 1] = -2
+  elseif is_again then
+    verdicts[#verdicts + 1] = 0
+  elseif stream > 0 and is_full(stream) then
     verdicts[#verdicts + 1] = -1
   else
     local wait = take(takes)
     if wait == 0 and stream > 0 then
       redis.call('XADD', KEYS[stream], '*', 'm', message)
       lengths[stream] = lengths[stream] + 1
+      if is_bound then
+        redis.call('HSET', KEYS[binding], field, expires)
+      end
     end
     verdicts[#verdicts + 1] = wait
   end

@@ -19,7 +19,7 @@ from common.adapters.redis import Redis, open_redis
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.adapters.redis_leases import RedisLeases
 from common.adapters.redis_shard_bus import RedisShardBus
-from common.bus import Offer, Outgoing, PublishedDelta
+from common.bus import Binding, Offer, Outgoing, PublishedDelta, Received, Refusal
 from common.commands import Wait
 from common.envelopes import AckLine, CommandOffered, ResultLine, ShowAsked
 from common.frames import ChunkDelta, Position
@@ -34,6 +34,7 @@ SHORT = Durations(
     strike_window_ms=400,
     cooldown_ms=300,
     lease_ms=300,
+    creation_ms=300,
     deltas_kept_ms=300,
     beat_ms_max=300,
 )
@@ -45,12 +46,20 @@ BOB = SessionId("ses_bob")
 EAST = GatewayId("east")
 WEST = GatewayId("west")
 SLOT = Slot(1)
+OTHER = Slot(2)
+HOLDER = "shard-1"
+SOON_MS = 4_000_000_000_000  # Not yet expired by any clock.
 
 T = TypeVar("T")
 
 
 class Bench(Protocol):
     """One Redis, empty, and as many views on it as a test wants."""
+
+    async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId] | None:
+        """As a shard that holds SLOT as HOLDER."""
+        await self.leases().acquire(SLOT, HOLDER)
+        return await self.shard_bus().publish(SLOT, HOLDER, outgoing)
 
     def gateway_bus(self) -> gateway_ports.Bus: ...
 
@@ -68,7 +77,7 @@ class Bench(Protocol):
         """Lose all data."""
 
 
-class MemoryBench:
+class MemoryBench(Bench):
     def __init__(self, *, down: bool = False) -> None:
         self.redis = MemoryRedis(SHORT)
         self.redis.down = down
@@ -92,7 +101,7 @@ class MemoryBench:
         self.redis.forget()
 
 
-class RedisBench:
+class RedisBench(Bench):
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
 
@@ -148,17 +157,27 @@ def deltas(*ticks: int) -> Outgoing:
     return Outgoing(deltas=[a_delta(tick) for tick in ticks])
 
 
-def an_ack(seq: int | None, *, session: SessionId = ALICE) -> AckLine:
-    tick = None if seq is None else Tick(7)
-    return AckLine(session, CommandId(f"c-{seq}"), seq, tick, None if seq else "in_flight")
+def an_ack(seq: int, *, session: SessionId = ALICE, id: str | None = None) -> AckLine:
+    return AckLine(session, CommandId(id or f"c-{seq}"), seq, Tick(7))
+
+
+def a_refusal(received: Received, *, is_told: bool = True) -> Refusal:
+    """Of the command that was received."""
+    message = received.message
+    assert isinstance(message, CommandOffered)
+    line = AckLine(
+        message.session, message.id, code="in_flight", expires_at_ms=message.expires_at_ms
+    )
+    return Refusal(received.position, line, is_told)
 
 
 def a_result(seq: int, *, session: SessionId = ALICE) -> ResultLine:
     return ResultLine(session, CommandId(f"c-{seq}"), seq, Tick(9), HERE, Position(1, 2))
 
 
-def a_command(id: str = "c-1") -> CommandOffered:
-    return CommandOffered(ALICE, AgentId("agt_1"), CommandId(id), Wait(3), HERE, EAST, 1_000)
+def a_command(id: str = "c-1", expires_at_ms: int = 1_000) -> CommandOffered:
+    agent = AgentId("agt_1")
+    return CommandOffered(ALICE, agent, CommandId(id), Wait(3), HERE, EAST, expires_at_ms)
 
 
 def a_question(chunk: ChunkId = HERE) -> ShowAsked:
@@ -167,6 +186,12 @@ def a_question(chunk: ChunkId = HERE) -> ShowAsked:
 
 def offers(*ids: str, slot: Slot = SLOT) -> list[Offer]:
     return [Offer(slot=slot, message=a_command(id)) for id in ids]
+
+
+def noted(id: str, binding: Binding, expires_at_ms: int = SOON_MS) -> Offer:
+    """An offer of ALICE's, made by the connection of ``binding``."""
+    message = a_command(id, expires_at_ms)
+    return Offer(slot=SLOT, message=message, connection=binding.connection)
 
 
 def ids(received: Iterable[object]) -> list[str]:

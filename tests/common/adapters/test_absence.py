@@ -43,3 +43,30 @@ async def test_a_reprieve_gives_time_and_takes_none(bench: Bench, clock: Clock) 
     assert await bus.absent([ALICE, BOB]) == []
     await wait_ms(SHORT.resume_ms + 20)
     assert await bus.absent([ALICE, BOB]) == [ALICE]
+
+
+async def test_who_ran_out_since_is_told_whoever_asks(bench: Bench, clock: Clock) -> None:
+    bus, gateway_bus = bench.shard_bus(), bench.gateway_bus()
+    await gateway_bus.refresh([ALICE])
+    before = await bus.ran_out(None)
+    assert list(before.sessions) == []
+    await wait_ms(SHORT.presence_ms + 20)
+    await gateway_bus.refresh([BOB])
+
+    after = await bus.ran_out(before.now_ms)
+
+    assert list(after.sessions) == [ALICE]
+    assert after.now_ms >= before.now_ms + SHORT.presence_ms
+    await wait_ms(20)
+    assert list((await bus.ran_out(after.now_ms)).sessions) == []
+    assert list((await bus.ran_out(before.now_ms)).sessions) == [ALICE]
+
+
+async def test_who_is_ended_has_run_out_at_once(bench: Bench, clock: Clock) -> None:
+    bus, gateway_bus = bench.shard_bus(), bench.gateway_bus()
+    await gateway_bus.refresh([ALICE, BOB])
+    since_ms = (await bus.ran_out(None)).now_ms
+
+    await gateway_bus.end(ALICE, replaced=False)
+
+    assert list((await bus.ran_out(since_ms)).sessions) == [ALICE]

@@ -77,7 +77,7 @@ async def test_a_connection_that_was_replaced_releases_nothing(bench: Bench, clo
         await wait_ms(SHORT.resume_ms + 20)
 
         assert await bus.is_present(ALICE)
-        await bench.shard_bus().publish(Outgoing(lines=[an_ack(1)]))
+        await bench.publish(Outgoing(lines=[an_ack(1)]))
         assert await hear(west) == an_ack(1)
 
 
@@ -108,7 +108,7 @@ async def test_the_lines_of_a_session_that_ended_are_kept_but_not_sent(
         await bus.bind(ALICE, EAST)
         await bus.bind(BOB, EAST)
         await bus.end(ALICE, replaced=False)
-        await bench.shard_bus().publish(Outgoing(lines=[an_ack(1)]))
+        await bench.publish(Outgoing(lines=[an_ack(1)]))
         await bus.end(BOB, replaced=False)
 
         assert await hear(inbox) == SessionEnded(ALICE)

@@ -18,7 +18,7 @@ from common.adapters.postgres import open_postgres
 from common.adapters.postgres_journal import PostgresJournal
 from common.envelopes import AckLine
 from common.grid import ChunkId, CommandId, Epoch, SessionId, Tick
-from common.journal import Committed, History, Row, Snapshot
+from common.journal import Committed, History, Retired, Row, Snapshot
 from common.limits import PAST_SNAPSHOTS_MAX
 from shard.ports import Journal
 
@@ -163,3 +163,28 @@ async def test_what_is_kept_is_never_replayed_in_a_recovery(kept: Kept) -> None:
     (taken,) = await kept.journal.take([A], "shard-2")
     assert (taken.tick, taken.rows) == (10, (a_row(epoch, 11),))
     assert await kept.journal.generation(A) == (1, 11)
+
+
+async def test_of_a_collected_chunk_nothing_is_kept_but_when_it_began_anew(kept: Kept) -> None:
+    epoch, other = await take(kept.journal), await take(kept.journal, B)
+    for tick in (5, 10, 15):
+        await kept.journal.commit([a_row(epoch, tick - 1), a_row(other, tick - 1, chunk=B)])
+        await kept.journal.save([a_snapshot(epoch, tick), a_snapshot(other, tick, B)], frozenset())
+    await kept.journal.collect([Retired(A, epoch, Tick(40)), Retired(B, Epoch(epoch), Tick(40))])
+    assert await kept.history() == History(A, 2, Tick(40), (), ())
+    assert [one.tick for one in (await kept.history(B)).snapshots] == [5, 10, 15]
+
+
+async def test_a_chunk_that_came_back_goes_back_to_where_it_began_anew(kept: Kept) -> None:
+    first = await take(kept.journal)
+    await kept.journal.commit([a_row(first, 4)])
+    await kept.journal.save([a_snapshot(first, 5)], frozenset())
+    await kept.journal.collect([Retired(A, first, Tick(40))])
+    epoch = await take(kept.journal)
+    await kept.journal.commit([a_row(epoch, 42)])
+    history = await kept.history()
+    assert history == History(A, 2, Tick(40), (), (a_row(epoch, 42),))
+    assert (history.first, history.last) == (40, 42)
+    await kept.journal.save([a_snapshot(epoch, 50)], frozenset())
+    await kept.journal.save([a_snapshot(epoch, 60)], frozenset())
+    assert [one.tick for one in (await kept.history()).snapshots] == [50, 60]

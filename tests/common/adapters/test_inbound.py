@@ -41,11 +41,11 @@ async def watch_again(bus: ports.Bus, chunk: ChunkId) -> None:
 
 
 async def test_what_is_published_after_watching_arrives(bench: Bench, clock: Clock) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
-        await shard_bus.publish(deltas(1))
+        await bench.publish(deltas(1))
         await bus.watch(HERE)
-        await shard_bus.publish(deltas(2))
+        await bench.publish(deltas(2))
 
         assert place_of(await hear(inbox)) == (HERE, 2)
 
@@ -55,7 +55,7 @@ async def test_other_chunks_and_gateways_are_not_heard(bench: Bench, clock: Cloc
     async with bus.inbound(EAST) as inbox:
         await bus.watch(HERE)
 
-        await bench.shard_bus().publish(
+        await bench.publish(
             Outgoing(
                 deltas=[a_delta(1, chunk=THERE), a_delta(1)],
                 replies=[(WEST, a_result(1)), (EAST, a_result(2))],
@@ -67,16 +67,16 @@ async def test_other_chunks_and_gateways_are_not_heard(bench: Bench, clock: Cloc
 
 
 async def test_what_is_unwatched_is_no_longer_heard(bench: Bench, clock: Clock) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bus.watch(HERE)
         await bus.watch(THERE)
         await bus.unwatch(HERE)
-        await shard_bus.publish(Outgoing(deltas=[a_delta(1), a_delta(1, chunk=THERE)]))
+        await bench.publish(Outgoing(deltas=[a_delta(1), a_delta(1, chunk=THERE)]))
         assert place_of(await hear(inbox)) == (THERE, 1)
 
         await bus.watch(HERE)
-        await shard_bus.publish(deltas(2))
+        await bench.publish(deltas(2))
         assert place_of(await hear(inbox)) == (HERE, 2)
 
 
@@ -89,7 +89,7 @@ async def test_many_may_be_watched_at_once(bench: Bench, clock: Clock) -> None:
                 nursery.start_soon(bus.watch, chunk)
                 nursery.start_soon(bus.watch, THERE)
 
-        await bench.shard_bus().publish(
+        await bench.publish(
             Outgoing(deltas=[a_delta(1, chunk=chunk) for chunk in [*chunks, THERE]])
         )
 
@@ -107,7 +107,7 @@ async def test_a_cancelled_watch_disturbs_nobody(bench: Bench, clock: Clock) -> 
             await bus.watch(THERE)
 
         await watch_again(bus, HERE)
-        await bench.shard_bus().publish(deltas(1))
+        await bench.publish(deltas(1))
 
         while isinstance(heard := await hear(inbox), Restored):
             pass
@@ -115,7 +115,7 @@ async def test_a_cancelled_watch_disturbs_nobody(bench: Bench, clock: Clock) -> 
 
 
 async def test_a_lost_subscription_comes_back_whole_and_says_so(bench: Bench, clock: Clock) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bus.bind(ALICE, EAST)
         await bus.watch(HERE)
@@ -123,7 +123,7 @@ async def test_a_lost_subscription_comes_back_whole_and_says_so(bench: Bench, cl
         await bus.unwatch(THERE)
 
         for tick in (1, 3):
-            await shard_bus.publish(deltas(tick))
+            await bench.publish(deltas(tick))
             assert place_of(await hear(inbox)) == (HERE, tick)
             await bench.cut()
             assert isinstance(await hear(inbox), Restored)
@@ -131,7 +131,7 @@ async def test_a_lost_subscription_comes_back_whole_and_says_so(bench: Bench, cl
             outgoing = Outgoing(
                 deltas=[a_delta(tick + 1, chunk=THERE), a_delta(tick + 1)], lines=[an_ack(tick)]
             )
-            await shard_bus.publish(outgoing)
+            await bench.publish(outgoing)
             assert place_of(await hear(inbox)) == (HERE, tick + 1)
             assert await hear(inbox) == an_ack(tick)
 
@@ -144,7 +144,7 @@ async def test_one_can_watch_again_once_it_is_back(bench: Bench, clock: Clock) -
         await watch_again(bus, HERE)
         if isinstance(await hear(inbox), Restored):
             await watch_again(bus, HERE)
-        await bench.shard_bus().publish(deltas(1))
+        await bench.publish(deltas(1))
 
         assert place_of(await hear(inbox)) == (HERE, 1)
 
@@ -152,11 +152,11 @@ async def test_one_can_watch_again_once_it_is_back(bench: Bench, clock: Clock) -
 async def test_who_does_not_listen_loses_the_subscription_and_hears_of_it(
     bench: Bench, clock: Clock
 ) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bus.watch(HERE)
         last = 2 * INBOUND_MAX
-        await shard_bus.publish(deltas(*range(1, last)))
+        await bench.publish(deltas(*range(1, last)))
         await wait_ms(300)
 
         ticks = []
@@ -165,19 +165,19 @@ async def test_who_does_not_listen_loses_the_subscription_and_hears_of_it(
 
         assert ticks == list(range(1, len(ticks) + 1))
         assert INBOUND_MAX <= len(ticks) < last - 1
-        await shard_bus.publish(deltas(last))
+        await bench.publish(deltas(last))
         assert place_of(await hear(inbox)) == (HERE, last)
 
 
 async def test_after_a_restoration_the_missed_can_be_had(bench: Bench, clock: Clock) -> None:
-    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    bus = bench.gateway_bus()
     async with bus.inbound(EAST) as inbox:
         await bus.watch(HERE)
-        await shard_bus.publish(deltas(1))
+        await bench.publish(deltas(1))
         await hear(inbox)
 
         await bench.cut()
-        await shard_bus.publish(deltas(2))
+        await bench.publish(deltas(2))
         assert isinstance(await hear(inbox), Restored)
 
         missed = await bus.deltas_after(HERE, Tick(1))
@@ -191,7 +191,7 @@ async def test_what_the_block_raises_leaves_it_as_it_was(bench: Bench, clock: Cl
             raise LookupError
 
     async with bus.inbound(EAST) as inbox:
-        await bench.shard_bus().publish(Outgoing(replies=[(EAST, a_result(1))]))
+        await bench.publish(Outgoing(replies=[(EAST, a_result(1))]))
         assert await hear(inbox) == a_result(1)
 
 

@@ -27,6 +27,7 @@ from common.journal import (
     Known,
     PlacedFact,
     ResultFact,
+    Retired,
     Row,
     Snapshot,
     Taken,
@@ -551,6 +552,111 @@ async def test_only_chunks_with_somebody_inside_or_a_journal_are_listed(journal:
     assert list(await journal.chunks()) == []
     await journal.commit([a_row(full, tick=7)])
     assert list(await journal.chunks()) == [A]
+
+
+async def test_what_was_saved_empty_and_is_not_yet_collected_is_left_over(
+    journal: Journal,
+) -> None:
+    full, empty = await take(journal, A), await take(journal, B)
+    await take(journal, C)
+    await journal.save([a_snapshot(full, 5)], frozenset())
+    await journal.save([a_snapshot(empty, 5, chunk=B)], frozenset({B}))
+    assert list(await journal.leftovers()) == [B]
+    await journal.collect([Retired(B, empty, Tick(6))])
+    assert list(await journal.leftovers()) == []
+
+
+# The end of a chunk
+
+
+async def test_a_collected_chunk_begins_anew_where_its_time_ended(journal: Journal) -> None:
+    epoch = await take(journal)
+    await journal.commit([a_row(epoch, tick=3), a_row(epoch, tick=9)])
+    await journal.save([a_snapshot(epoch, 7)], frozenset({A}))
+    assert await journal.collect([Retired(A, epoch, Tick(20))]) == frozenset()
+    assert await journal.generation(A) == (2, 20)
+    (taken,) = await journal.take([A], "shard-2")
+    assert taken == Taken(A, taken.epoch, 2, Tick(20), None, None, ())
+    assert taken.epoch > epoch
+
+
+async def test_a_new_generation_lives_like_the_first(journal: Journal) -> None:
+    await journal.collect([Retired(A, await take(journal), Tick(20))])
+    epoch = await take(journal)
+    await journal.commit([a_row(epoch, tick=21)])
+    assert list(await journal.chunks()) == [A]
+    await journal.save([a_snapshot(epoch, 21)], frozenset())
+    await journal.commit([a_row(epoch, tick=22)])
+    assert await journal.generation(A) == (2, 22)
+    (taken,) = await journal.take([A], "shard-2")
+    assert (taken.generation, taken.tick, [row.tick for row in taken.rows]) == (2, 21, [22])
+
+
+async def test_a_stale_epoch_collects_nothing(journal: Journal) -> None:
+    stale = await take(journal)
+    await journal.save([a_snapshot(stale, 7)], frozenset({A}))
+    await take(journal)
+    other = await take(journal, B)
+    gone = [Retired(A, stale, Tick(20)), Retired(B, other, Tick(30)), Retired(C, other, Tick(1))]
+    assert await journal.collect(gone) == {A, C}
+    assert await journal.generation(A) == (1, 7)
+    assert await journal.generation(B) == (2, 30)
+
+
+async def test_a_chunk_with_an_input_to_come_is_not_collected(journal: Journal) -> None:
+    epoch = await take(journal)
+    await journal.commit([a_row(epoch, tick=21)])
+    assert await journal.collect([Retired(A, epoch, Tick(20))]) == {A}
+    assert [row.tick for row in await written(journal)] == [21]
+
+
+async def test_a_collection_may_be_repeated(journal: Journal) -> None:
+    retired = [Retired(A, await take(journal), Tick(20))]
+    for _ in range(3):
+        assert await journal.collect(retired) == frozenset()
+    assert await journal.generation(A) == (2, 20)
+
+
+async def test_what_was_long_under_way_comes_too_late_for_a_collected_chunk(
+    stores: Stores,
+) -> None:
+    journal = stores.journal
+    epoch = await take(journal)
+    await journal.save([a_snapshot(epoch, 7)], frozenset({A}))
+    await journal.collect([Retired(A, epoch, Tick(20))])
+
+    assert await journal.save([a_snapshot(epoch, 7)], frozenset()) == {A}
+    assert await journal.commit([a_row(epoch, tick=21)]) == Committed(frozenset({A}))
+    assert await journal.record([TransferFact(A, epoch, T1, entered=True)]) == {A}
+
+    (taken,) = await journal.take([A], "shard-2")
+    assert taken == Taken(A, taken.epoch, 2, Tick(20), None, None, ())
+
+
+async def test_a_late_repetition_does_not_end_the_next_generation(journal: Journal) -> None:
+    retired = [Retired(A, await take(journal), Tick(20))]
+    await journal.collect(retired)
+    epoch = await take(journal)
+    await journal.commit([a_row(epoch, tick=21)])
+    assert await journal.collect(retired) == frozenset()
+    assert [row.tick for row in await written(journal)] == [21]
+    await journal.collect([Retired(A, await take(journal), Tick(30))])
+    assert await journal.collect(retired) == {A}
+    assert await journal.generation(A) == (3, 30)
+
+
+async def test_collecting_touches_no_other_chunk(journal: Journal) -> None:
+    epoch, other = await take(journal), await take(journal, B)
+    await journal.save([a_snapshot(other, 7, chunk=B)], frozenset())
+    await journal.commit([a_row(other, chunk=B, tick=8)])
+    await journal.collect([Retired(A, epoch, Tick(20))])
+    assert await journal.generation(B) == (1, 8)
+    (taken,) = await journal.take([B], "shard-2")
+    assert (taken.state, len(taken.rows)) == (b"s", 1)
+
+
+async def test_collecting_nothing_is_nothing(journal: Journal) -> None:
+    assert await journal.collect([]) == frozenset()
 
 
 async def test_a_ping_is_answered(journal: Journal) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from trio.abc import Clock
 
-from common.grid import Slot
-from tests.common.adapters.bench import SHORT, SLOT, Bench, wait_ms
+from common.grid import ChunkId, Slot
+from tests.common.adapters.bench import HERE, SHORT, SLOT, THERE, Bench, wait_ms
+
+ELSEWHERE = ChunkId("7:7")
 
 
 async def test_a_slot_is_held_by_one(bench: Bench, clock: Clock) -> None:
@@ -65,3 +67,29 @@ async def test_nobody_releases_what_is_another_s(bench: Bench, clock: Clock) -> 
     await leases.release(SLOT, "other")
 
     assert not await leases.acquire(SLOT, "other")
+
+
+async def test_the_creation_of_chunks_is_claimed_by_one(bench: Bench, clock: Clock) -> None:
+    leases = bench.leases()
+    assert await leases.claim([HERE, THERE], "one")
+
+    assert not await leases.claim([THERE], "other")
+    assert await leases.claim([HERE, THERE], "one")
+    assert await leases.claim([ELSEWHERE], "other")
+
+
+async def test_who_cannot_claim_all_claims_none(bench: Bench, clock: Clock) -> None:
+    leases = bench.leases()
+    await leases.claim([HERE], "one")
+
+    assert not await leases.claim([THERE, HERE], "other")
+
+    assert await leases.claim([THERE], "one")
+
+
+async def test_a_claim_runs_out(bench: Bench, clock: Clock) -> None:
+    leases = bench.leases()
+    await leases.claim([HERE], "one")
+    await wait_ms(SHORT.creation_ms + 20)
+
+    assert await leases.claim([HERE], "other")

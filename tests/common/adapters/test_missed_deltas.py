@@ -10,6 +10,7 @@ from common.limits import (
 from tests.common.adapters.bench import (
     HERE,
     SHORT,
+    THERE,
     Bench,
     a_delta,
     deltas,
@@ -18,7 +19,7 @@ from tests.common.adapters.bench import (
 
 
 async def test_missed_deltas_are_all_returned_in_order(bench: Bench, clock: Clock) -> None:
-    await bench.shard_bus().publish(deltas(1, 2, 3))
+    await bench.publish(deltas(1, 2, 3))
 
     missed = await bench.gateway_bus().deltas_after(HERE, Tick(1))
 
@@ -27,7 +28,7 @@ async def test_missed_deltas_are_all_returned_in_order(bench: Bench, clock: Cloc
 
 async def test_quiet_ticks_are_no_gap(bench: Bench, clock: Clock) -> None:
     sparse = [a_delta(3, prev_tick=0), a_delta(9, prev_tick=3)]
-    await bench.shard_bus().publish(Outgoing(deltas=sparse))
+    await bench.publish(Outgoing(deltas=sparse))
     bus = bench.gateway_bus()
 
     assert [delta.tick for delta in await bus.deltas_after(HERE, Tick(3)) or ()] == [9]
@@ -35,7 +36,7 @@ async def test_quiet_ticks_are_no_gap(bench: Bench, clock: Clock) -> None:
 
 
 async def test_nothing_missed_is_told_from_nothing_known(bench: Bench, clock: Clock) -> None:
-    await bench.shard_bus().publish(deltas(1, 2))
+    await bench.publish(deltas(1, 2))
     bus = bench.gateway_bus()
     assert await bus.deltas_after(HERE, Tick(2)) == []
 
@@ -45,7 +46,7 @@ async def test_nothing_missed_is_told_from_nothing_known(bench: Bench, clock: Cl
 
 
 async def test_a_gap_before_the_oldest_kept_delta_is_told(bench: Bench, clock: Clock) -> None:
-    await bench.shard_bus().publish(Outgoing(deltas=[a_delta(9, prev_tick=5)]))
+    await bench.publish(Outgoing(deltas=[a_delta(9, prev_tick=5)]))
     bus = bench.gateway_bus()
 
     assert await bus.deltas_after(HERE, Tick(4)) is None
@@ -54,7 +55,7 @@ async def test_a_gap_before_the_oldest_kept_delta_is_told(bench: Bench, clock: C
 
 async def test_a_gap_between_kept_deltas_is_told(bench: Bench, clock: Clock) -> None:
     """A Redis that crashed may have lost its last second, and then have heard of the next."""
-    await bench.shard_bus().publish(Outgoing(deltas=[a_delta(5), a_delta(9, prev_tick=8)]))
+    await bench.publish(Outgoing(deltas=[a_delta(5), a_delta(9, prev_tick=8)]))
 
     assert await bench.gateway_bus().deltas_after(HERE, Tick(5)) is None
 
@@ -62,7 +63,7 @@ async def test_a_gap_between_kept_deltas_is_told(bench: Bench, clock: Clock) -> 
 async def test_a_redis_that_is_behind_the_replica_has_lost_something(
     bench: Bench, clock: Clock
 ) -> None:
-    await bench.shard_bus().publish(deltas(5))
+    await bench.publish(deltas(5))
 
     assert await bench.gateway_bus().deltas_after(HERE, Tick(6)) is None
 
@@ -74,7 +75,7 @@ async def test_a_fence_alone_says_nothing_about_deltas(bench: Bench, clock: Cloc
 
 
 async def test_deltas_are_kept_for_so_long_only(bench: Bench, clock: Clock) -> None:
-    await bench.shard_bus().publish(deltas(1, 2))
+    await bench.publish(deltas(1, 2))
 
     await wait_ms(SHORT.deltas_kept_ms + 20)
 
@@ -86,7 +87,7 @@ async def test_deltas_are_kept_for_so_long_only(bench: Bench, clock: Clock) -> N
 
 async def test_as_many_ticks_of_deltas_are_kept_as_promised(bench: Bench, clock: Clock) -> None:
     last = DELTAS_KEPT_TICKS * 3
-    await bench.shard_bus().publish(deltas(*range(1, last + 1)))
+    await bench.publish(deltas(*range(1, last + 1)))
     bus = bench.gateway_bus()
 
     kept = await bus.deltas_after(HERE, Tick(last - DELTAS_KEPT_TICKS))
@@ -94,3 +95,29 @@ async def test_as_many_ticks_of_deltas_are_kept_as_promised(bench: Bench, clock:
     assert kept is not None
     assert len(kept) == DELTAS_KEPT_TICKS
     assert await bus.deltas_after(HERE, Tick(1)) is None
+
+
+async def test_no_stream_goes_on_over_the_end_of_a_generation(bench: Bench, clock: Clock) -> None:
+    gateway_bus, bus = bench.gateway_bus(), bench.shard_bus()
+    await bench.publish(deltas(4, 5))
+    assert await gateway_bus.deltas_after(HERE, Tick(5)) == []
+
+    await bus.conclude({HERE: Tick(90), THERE: Tick(80)})
+
+    assert await gateway_bus.deltas_after(HERE, Tick(5)) is None
+    assert await gateway_bus.deltas_after(HERE, Tick(90)) == []
+    assert await gateway_bus.deltas_after(THERE, Tick(80)) == []
+    await bus.conclude({HERE: Tick(70)})
+    assert await bus.fence({HERE: Epoch(1), THERE: Epoch(1)}) == {HERE: 90, THERE: 80}
+
+
+async def test_a_new_generation_is_published_by_the_same_rules(bench: Bench, clock: Clock) -> None:
+    gateway_bus, bus = bench.gateway_bus(), bench.shard_bus()
+    await bus.fence({HERE: Epoch(3)})
+    await bus.conclude({HERE: Tick(90)})
+    assert await bench.publish(Outgoing(deltas=[a_delta(95, epoch=2)])) == frozenset({HERE})
+
+    assert await bench.publish(Outgoing(deltas=[a_delta(91, prev_tick=90, epoch=4)])) == frozenset()
+
+    after = await gateway_bus.deltas_after(HERE, Tick(90))
+    assert [delta.tick for delta in after or ()] == [91]

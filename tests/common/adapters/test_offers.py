@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from trio.abc import Clock
 
-from common.bus import Offer, Outgoing, Take, Verdict
+from common.bus import Forward, Offer, Outgoing, Take, Verdict
 from common.grid import Slot
 from common.limits import (
     SLOT_STREAM_MAX,
@@ -160,6 +160,6 @@ async def test_a_full_stream_takes_nothing(bench: Bench, clock: Clock) -> None:
 async def test_forwards_go_even_into_a_full_stream(bench: Bench, clock: Clock) -> None:
     await bench.gateway_bus().offer([Offer(slot=SLOT, message=a_command())] * SLOT_STREAM_MAX)
 
-    await bench.shard_bus().publish(Outgoing(forwards=[(SLOT, a_command("last"))]))
+    await bench.publish(Outgoing(forwards=[Forward(SLOT, a_command("last"))]))
 
     assert (await received(bench))[-1] == "last"

@@ -3,13 +3,11 @@ from __future__ import annotations
 import trio
 from trio.abc import Clock
 
-from common.bus import Outgoing
 from common.grid import Slot
 from tests.common.adapters.bench import (
     SLOT,
     Bench,
     a_command,
-    an_ack,
     ids,
     offers,
     wait_ms,
@@ -38,18 +36,6 @@ async def test_what_is_done_is_forgotten_and_nothing_else(bench: Bench, clock: C
     await bus.done(SLOT, received[1].position)
 
     assert await bus.receive(SLOT, "0", 10, 0) == received[2:]
-
-
-async def test_what_is_refused_is_gone_when_that_is_told(bench: Bench, clock: Clock) -> None:
-    bus = bench.shard_bus()
-    await bench.gateway_bus().offer(offers("a", "b", "c"))
-    received = await bus.receive(SLOT, "0", 10, 0)
-    outgoing = Outgoing(lines=[an_ack(None)], refused=[(SLOT, received[1].position)])
-
-    await bus.publish(outgoing)
-    await bus.publish(outgoing)  # Its answer was lost.
-
-    assert ids(each.message for each in await bus.receive(SLOT, "0", 10, 0)) == ["a", "c"]
 
 
 async def test_a_slot_receives_only_its_own(bench: Bench, clock: Clock) -> None:

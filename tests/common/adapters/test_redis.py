@@ -17,6 +17,7 @@ from common.limits import (
 )
 from tests.common.adapters.bad_server import Server
 from tests.common.adapters.bench import (
+    HOLDER,
     SLOT,
     deltas,
     offers,
@@ -123,17 +124,18 @@ async def test_a_full_redis_is_unavailable_and_took_nothing(redis_url: str) -> N
     async with opened(redis_url) as redis:
         await redis.command("FLUSHALL")
         bus, shard_bus = RedisGatewayBus(redis), RedisShardBus(redis)
+        await RedisLeases(redis).acquire(SLOT, HOLDER)
         await redis.command("CONFIG", "SET", "maxmemory", 1)
         try:
             with pytest.raises(Unavailable):
                 await bus.offer(offers("a"))
             with pytest.raises(Unavailable):
-                await shard_bus.publish(deltas(1))
+                await shard_bus.publish(SLOT, HOLDER, deltas(1))
         finally:
             await redis.command("CONFIG", "SET", "maxmemory", 0)
 
         assert await shard_bus.receive(SLOT, "0", 1, 0) == []
-        assert await shard_bus.publish(Outgoing()) == frozenset()
+        assert await shard_bus.publish(SLOT, HOLDER, Outgoing()) == frozenset()
 
 
 @pytest.mark.embedded

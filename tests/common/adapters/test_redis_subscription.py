@@ -4,11 +4,19 @@ import pytest
 import trio
 
 from common.adapters.redis_gateway_bus import RedisGatewayBus
-from common.adapters.redis_shard_bus import RedisShardBus
 from common.adapters.redis_subscription import RedisSubscription
 from common.bus import Delta, Outgoing
 from tests.common.adapters.bad_server import Server
-from tests.common.adapters.bench import EAST, HERE, THERE, a_delta, deltas, hear, opened
+from tests.common.adapters.bench import (
+    EAST,
+    HERE,
+    THERE,
+    RedisBench,
+    a_delta,
+    deltas,
+    hear,
+    opened,
+)
 
 pytestmark = pytest.mark.embedded
 
@@ -36,7 +44,7 @@ async def test_what_a_cancelled_watch_began_is_not_heard(redis_url: str) -> None
             await bus.watch(HERE)
 
             outgoing = Outgoing(deltas=[a_delta(1, chunk=THERE), a_delta(1)])
-            await RedisShardBus(redis).publish(outgoing)
+            await RedisBench(redis).publish(outgoing)
 
             heard = await hear(inbox)
             assert isinstance(heard, Delta)
@@ -56,7 +64,7 @@ async def test_confirmations_are_not_mixed_up_by_a_cancelled_watch(redis_url: st
                 nursery.start_soon(bus.unwatch, THERE)
             await bus.watch(HERE)
 
-            await RedisShardBus(redis).publish(deltas(1))
+            await RedisBench(redis).publish(deltas(1))
 
             assert isinstance(await hear(inbox), Delta)
 

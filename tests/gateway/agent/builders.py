@@ -15,6 +15,7 @@ from common.challenge import Claim, sign
 from common.envelopes import AckLine, CommandOffered, ResultLine
 from common.frames import Ack, Challenge, OfferedChallenge, Position, Result, ServerFrame
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Tick
+from common.limits import COMMAND_MS_MAX
 from common.refusals import AckCode, FailReason
 from gateway.agent.actions import Action, OfferCommand, Send, TakeTokens
 from gateway.agent.docket import Docket
@@ -43,8 +44,11 @@ def an_ack(seq: int, id: str = "c-1", tick: int = 7) -> AckLine:
     return AckLine(SESSION, CommandId(id), seq, Tick(tick))
 
 
-def a_refusal(code: AckCode, id: str = "c-1") -> AckLine:
-    return AckLine(SESSION, CommandId(id), code=code)
+def a_refusal(
+    code: AckCode, id: str = "c-1", expires_at_ms: int = NOW_MS + COMMAND_MS_MAX
+) -> AckLine:
+    """Of what was offered at NOW_MS, unless it says otherwise."""
+    return AckLine(SESSION, CommandId(id), code=code, expires_at_ms=expires_at_ms)
 
 
 def a_result(seq: int, id: str = "c-1", reason: FailReason | None = None) -> ResultLine:

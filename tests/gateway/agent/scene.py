@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -19,7 +20,7 @@ from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.adapters.memory_postgres import KeptCommand, MemoryPostgres
 from common.adapters.memory_redis import MemoryRedis
 from common.adapters.memory_shard_bus import MemoryShardBus
-from common.bus import Outgoing, PublishedDelta
+from common.bus import Outgoing, PublishedDelta, Refusal
 from common.challenge import Claim, sign
 from common.commands import Say
 from common.envelopes import (
@@ -75,8 +76,9 @@ class Sat:
 class Shard:
     """Accepts every command and finishes none by itself, but ``say``.
 
-    ``deaf``: messages stay unanswered. ``mute``: what is said reaches Redis, but no gateway.
-    ``refuse``: the code for the commands to come.
+    ``deaf``: messages are lost, as with the data of Redis. ``slow``: they wait in ``kept``.
+    ``mute``: what is said reaches Redis, but no gateway. ``refuse``: the code for the commands to
+    come.
     """
 
     redis: MemoryRedis
@@ -85,6 +87,8 @@ class Shard:
     heard: list[ToShard] = attrs.field(factory=list)
     deaf: bool = False
     mute: bool = False
+    slow: bool = False
+    kept: list[tuple[ToShard, str]] = attrs.field(factory=list)
     refuse: AckCode | None = None
     tick: int = 0
     chunks: dict[ChunkId, Replica] = attrs.field(factory=dict)
@@ -96,7 +100,7 @@ class Shard:
                 for received in await self._bus.receive(Slot(0), after, 100, 1_000):
                     after = received.position
                     assert received.message is not None
-                    await self.hear(received.message)
+                    await self.hear(received.message, received.position)
             except Unavailable:
                 await trio.sleep(0.1)
 
@@ -107,9 +111,13 @@ class Shard:
     def of(self, kind: type[ToShard]) -> list[Any]:
         return [message for message in self.heard if isinstance(message, kind)]
 
-    async def hear(self, message: ToShard) -> None:
+    async def hear(self, message: ToShard, position: str = "0") -> None:
         self.heard.append(message)
         if self.deaf:
+            self._lose(message)
+            return
+        if self.slow:
+            self.kept.append((message, position))
             return
         match message:
             case ShowAsked():
@@ -118,7 +126,7 @@ class Shard:
             case Attach():
                 await self._attach(message)
             case CommandOffered():
-                await self._admit(message)
+                await self._admit(message, position)
             case CancelOffered():
                 if self.sat[message.session].in_flight == message.id:
                     await self.finish(message.session, message.reason)
@@ -130,6 +138,15 @@ class Shard:
             case _:
                 raise AssertionError(f"no gateway says {message}")
 
+    async def hear_kept(self) -> None:
+        self.slow = False
+        while self.kept:
+            await self.hear(*self.kept.pop(0))
+
+    def _lose(self, message: ToShard) -> None:
+        if isinstance(message, CommandOffered) and message.session in self.redis.bindings:
+            self.redis.bindings[message.session].offers.pop(message.id, None)
+
     async def _attach(self, message: Attach) -> None:
         sat = self.sat.setdefault(message.session, Sat())
         if message.agent not in self.replica(sat.chunk).entities:
@@ -139,11 +156,14 @@ class Shard:
         )
         await self._reply(message.gateway, attached)
 
-    async def _admit(self, message: CommandOffered) -> None:
+    async def _admit(self, message: CommandOffered, position: str) -> None:
         sat = self.sat[message.session]
         line = sat.admitted.get(message.id)
         if line is None and self.refuse is not None:
-            await self.publish(AckLine(message.session, message.id, code=self.refuse))
+            refusal = AckLine(
+                message.session, message.id, code=self.refuse, expires_at_ms=message.expires_at_ms
+            )
+            await self._publish(Outgoing(refusals=[Refusal(position, refusal)]))
             return
         if line is None:
             self.tick += 1
@@ -176,13 +196,17 @@ class Shard:
         await self.publish(line)
 
     async def publish(self, *lines: SessionLine) -> None:
-        await self._bus.publish(Outgoing(lines=() if self.mute else lines))
+        await self._publish(Outgoing(lines=() if self.mute else lines))
         for line in lines if self.mute else ():
             if line.seq is not None:
                 self.redis.lines.setdefault(line.session, []).append(line)
 
+    async def _publish(self, outgoing: Outgoing) -> None:
+        self.redis.leases[Slot(0)] = ("scripted", math.inf)
+        await MemoryShardBus(self.redis).publish(Slot(0), "scripted", outgoing)
+
     async def _reply(self, gateway: GatewayId, message: ToGateway) -> None:
-        await self._bus.publish(Outgoing(replies=[(gateway, message)]))
+        await self._publish(Outgoing(replies=[(gateway, message)]))
 
     async def say(self, *events: Event, chunk: ChunkId = HERE) -> None:
         """Publish a delta."""
@@ -191,7 +215,7 @@ class Shard:
         frame = ChunkDelta(chunk, Tick(self.tick), replica.tick, list(events))
         self.chunks[chunk] = fold(replica, frame)
         published = PublishedDelta(chunk, Epoch(1), frame.tick, frame.prev_tick, wire.encode(frame))
-        await self._bus.publish(Outgoing(deltas=[published]))
+        await self._publish(Outgoing(deltas=[published]))
 
     def replica(self, chunk: ChunkId) -> Replica:
         static = ChunkStatic(chunk, 1, Tick(0), 2, ["..", ".#"], [])

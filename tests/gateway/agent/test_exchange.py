@@ -461,21 +461,62 @@ def test_a_command_that_was_accepted_after_all_is_not_called_unavailable() -> No
     assert code(client.accept(1)) is None
 
 
-@pytest.mark.parametrize("is_accepted", [False, True])
-def test_a_refusal_of_one_copy_is_not_told_while_another_may_be_accepted(
-    is_accepted: bool,
-) -> None:
+def test_a_refusal_is_final_also_when_the_offer_was_repeated() -> None:
     client = Client()
     client.offer()
     client.now_ms += REOFFER_MS
     assert any(isinstance(one, OfferCommand) for one in client.exchange.overdue(client.now_ms))
-    refusal = attrs.evolve(an_ack(1), seq=None, code="in_flight")
+    assert code(client.exchange.hear_line(a_refusal("in_flight"), client.now_ms)) == "in_flight"
+
+
+@pytest.mark.parametrize("is_accepted", [False, True])
+def test_a_late_refusal_of_an_earlier_offer_says_nothing_about_this_one(is_accepted: bool) -> None:
+    client = Client()
+    client.offer()
+    refusal = a_refusal("in_flight")
+    client.exchange.hear_line(refusal, client.now_ms)
+    client.now_ms += 1
+    fresh = client.offer()
     assert client.exchange.hear_line(refusal, client.now_ms) == []
+    assert client.exchange.docket.is_pending(CommandId("c-1"))
     if is_accepted:
         assert code(client.accept(1)) is None
     else:
-        told = client.exchange.settled(CommandId("c-1"), None, client.now_ms)
-        assert code(told) == "in_flight"
+        own = a_refusal("not_walkable", expires_at_ms=fresh.expires_at_ms)
+        assert code(client.exchange.hear_line(own, client.now_ms)) == "not_walkable"
+
+
+def test_what_an_earlier_connection_offered_is_waited_for_and_not_offered_again() -> None:
+    client, id = Client(), CommandId("c-1")
+    expires_at_ms = NOW_MS + 3_000
+    client.exchange.docket.expect({id: expires_at_ms})
+    assert client.request("c-1") == [], "its ack is on the way"
+    assert code(client.request("c-2")) == "in_flight"
+    client.now_ms = client.exchange.docket.due_ms or 0
+    assert client.now_ms == expires_at_ms + COMMAND_GRACE_MS
+    assert client.exchange.overdue(client.now_ms) == [Settle(id)]
+    assert code(client.exchange.settled(id, None, client.now_ms)) == "unavailable"
+    client.offer("c-1")
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_an_earlier_connection_offered_is_told_when_it_is_decided(refused: bool) -> None:
+    client = Client()
+    client.exchange.docket.expect({CommandId("c-1"): NOW_MS + 3_000})
+    line = a_refusal("not_walkable", expires_at_ms=NOW_MS + 3_000) if refused else an_ack(1)
+    told = client.exchange.hear_line(line, client.now_ms)
+    assert code(told) == ("not_walkable" if refused else None)
+    assert client.exchange.docket.due_ms is None
+
+
+def test_what_was_told_before_an_earlier_connection_offered_it_again_is_not_told_anew() -> None:
+    client = Client()
+    client.run("c-1", 1)
+    client.exchange.docket.expect({CommandId("c-1"): NOW_MS + 3_000})
+    known = Known(an_ack(1), a_result(2))
+    assert client.exchange.settled(CommandId("c-1"), known, client.now_ms) == []
+    assert client.exchange.docket.due_ms is None
+    assert seqs(client.request("c-1")) == [1, 2]
 
 
 def test_an_ack_in_time_ends_the_waiting() -> None:

@@ -133,7 +133,7 @@ async def test_lines_that_redis_lost_come_from_postgres(autojump_clock: MockCloc
         await scene.shard.finish(client.ticket.session)
         scene.shard.mute = False
         scene.redis.lines.clear()
-        await scene.shard._admit(
+        await scene.shard.hear(
             CommandOffered(
                 client.ticket.session,
                 client.ticket.agent,

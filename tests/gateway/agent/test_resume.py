@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from common.envelopes import AckLine, CommandOffered
 from common.grid import CommandId
 from common.limits import AGENT_QUEUE_MAX, RESUME_MS, SESSION_LINES_MAX
+from common.refusals import AckCode
 from common.tokens import Kind, new_token
 from tests.gateway.agent.scene import MOVE, SAY, Client, Scene, a_scene
 
@@ -86,6 +87,63 @@ async def test_an_agent_goes_on_on_any_gateway_with_its_command_still_in_flight(
         await scene.shard.finish(client.ticket.session)
         assert (await again.until("result"))["id"] == "c-2"
         assert (await again.command("c-3"))["seq"] == 5
+
+
+@pytest.mark.parametrize("refuse", [None, "not_walkable"])
+async def test_what_is_under_way_when_the_connection_is_lost_is_decided_once(
+    autojump_clock: MockClock, refuse: AckCode | None
+) -> None:
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        await client.until("chunk_static")
+        scene.shard.slow = True
+        await client.offer("c-1")
+        await trio.sleep(0.1)
+        command = scene.shard.kept.pop()
+        await client.gone()
+        scene.shard.slow = False
+        elsewhere = await scene.gateway("gateway-2")
+        again = await elsewhere.resume(client.ticket, resume_token(client), 0)
+        await again.say(type="command_req", id="c-1", command=MOVE)
+        await again.say(type="command_req", id="c-2", command=MOVE)
+        other = await again.until("ack")
+        assert (other["id"], other["code"]) == ("c-2", "in_flight")
+        scene.shard.refuse = refuse
+        await scene.shard.hear(*command)
+        ack = await again.until("ack")
+        assert (ack["id"], ack.get("code")) == ("c-1", refuse)
+        await trio.sleep(3)
+        assert len(scene.shard.of(CommandOffered)) == 2, "one, and that it was heard late"
+        scene.shard.refuse = None
+        if refuse is not None:
+            assert (await again.command("c-1"))["seq"] == 1
+
+
+async def test_what_is_refused_while_a_session_is_resumed_may_be_offered_anew(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        client = await scene.connect(await scene.ticket())
+        await client.until("chunk_static")
+        scene.shard.slow = True
+        await client.offer("c-1")
+        await trio.sleep(0.1)
+        await client.gone()
+        elsewhere = await scene.gateway("gateway-2")
+
+        async def decide() -> None:
+            while len(scene.shard.kept) < 2:  # The command, and who comes back.
+                await trio.sleep(0.01)
+            command = scene.shard.kept.pop(0)
+            scene.shard.slow, scene.shard.refuse = False, "not_walkable"
+            await scene.shard.hear(*command)
+            scene.shard.refuse = None
+            await scene.shard.hear_kept()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(decide)
+            again = await elsewhere.resume(client.ticket, resume_token(client), 0)
+        assert (await again.command("c-1"))["seq"] == 1
 
 
 async def test_an_ack_that_was_lost_with_the_connection_is_told_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -67,6 +68,11 @@ class Ear:
             for item in self.heard
         ]
 
+    @property
+    def generations(self) -> list[int]:
+        """Of the statics."""
+        return [item.generation for item in self.heard if isinstance(item, Static)]
+
     __hash__ = object.__hash__
 
 
@@ -98,7 +104,11 @@ class Shard:
     async def show(self, chunk: ChunkId, gateway: GatewayId = GATEWAY) -> None:
         static = as_static(self.replica(chunk))
         shown = Shown(chunk, wire.encode(static).decode())
-        await MemoryShardBus(self.redis).publish(Outgoing(replies=[(gateway, shown)]))
+        await self._publish(Outgoing(replies=[(gateway, shown)]))
+
+    async def _publish(self, outgoing: Outgoing) -> None:
+        self.redis.leases[Slot(0)] = ("scripted", math.inf)
+        await MemoryShardBus(self.redis).publish(Slot(0), "scripted", outgoing)
 
     async def say(self, tick: int, *events: Event, chunk: ChunkId = HERE) -> None:
         """Publish the delta of ``tick``."""
@@ -106,7 +116,7 @@ class Shard:
         frame = ChunkDelta(chunk, Tick(tick), replica.tick, list(events))
         self.chunks[chunk] = fold(replica, frame)
         published = PublishedDelta(chunk, Epoch(1), frame.tick, frame.prev_tick, wire.encode(frame))
-        await MemoryShardBus(self.redis).publish(Outgoing(deltas=[published]))
+        await self._publish(Outgoing(deltas=[published]))
 
     async def say_unheard(self, tick: int, *events: Event, chunk: ChunkId = HERE) -> None:
         """Publish the delta of ``tick``, and let pub/sub drop it."""
@@ -114,6 +124,10 @@ class Shard:
         subscriber.watched.discard(chunk)
         await self.say(tick, *events, chunk=chunk)
         subscriber.watched.add(chunk)
+
+    def be_born_again(self, chunk: ChunkId, generation: int, tick: int) -> None:
+        """Collect ``chunk``: the next generation begins at ``tick``, with nobody in it."""
+        self.chunks[chunk] = replica_of(a_static(chunk, tick, generation))
 
     def replica(self, chunk: ChunkId) -> Replica:
         return self.chunks.setdefault(chunk, replica_of(a_static(chunk)))

@@ -7,11 +7,21 @@ import json
 import trio
 from trio.testing import MockClock
 
+from common.adapters.memory_shard_bus import MemoryShardBus
 from common.frames import Position
 from common.grid import AgentId
-from common.limits import FEED_LINGER_SECONDS, FEED_PENDING_MAX, SHOW_SECONDS
+from common.limits import (
+    COLLECT_LOOKS,
+    COLLECT_SECONDS,
+    FEED_LINGER_SECONDS,
+    FEED_PENDING_MAX,
+    SHOW_SECONDS,
+    WATCH_LAPSED_LOOKS,
+)
 from gateway.stream.feeds import FeedDelta, Static
 from tests.gateway.stream.scripted import HERE, THERE, Ear, a_delta, a_scene, arrival, soon, step
+
+WATCH_SECONDS = COLLECT_SECONDS / COLLECT_LOOKS
 
 
 async def test_a_listener_hears_the_static_and_then_every_delta_in_order() -> None:
@@ -254,6 +264,97 @@ async def test_a_message_that_nobody_can_read_costs_a_gap_and_no_more() -> None:
         await scene.shard.say(3, step())
         await soon()
         assert ear.ticks == ["static 0", "1", "2", "3"]
+
+
+# A chunk that is collected
+
+
+async def test_what_is_watched_is_said_again_and_again_and_no_longer_than_it_is(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        shard_bus, ear = MemoryShardBus(scene.redis), Ear()
+        scene.feeds.listen(HERE, ear)
+        for _ in range(5):
+            await trio.sleep(COLLECT_SECONDS / 2)
+            assert (await shard_bus.unwatched_ms([HERE]))[HERE] <= WATCH_SECONDS * 1_000
+        scene.feeds.leave(HERE, ear)
+        await trio.sleep(COLLECT_SECONDS)
+        unwatched_ms = (await shard_bus.unwatched_ms([HERE]))[HERE]
+        gone_ms = (COLLECT_SECONDS - FEED_LINGER_SECONDS - WATCH_SECONDS) * 1_000
+        assert gone_ms <= unwatched_ms <= COLLECT_SECONDS * 1_000
+        assert ear.ticks == ["static 0"]
+
+
+async def test_a_gateway_that_was_cut_off_for_long_asks_what_became_of_its_chunks(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        ear = Ear()
+        scene.feeds.listen(HERE, ear)
+        await soon()
+        await scene.shard.say(3, arrival())
+        await trio.sleep(1)
+        scene.redis.down = True
+        await trio.sleep(COLLECT_SECONDS)
+        scene.shard.be_born_again(HERE, generation=2, tick=2_000)
+        scene.redis.down = False
+        await trio.sleep(2 * WATCH_SECONDS)
+        assert ear.ticks == ["static 0", "3", "static 2000"]
+        assert ear.generations == [1, 2]
+
+
+async def test_a_gateway_that_was_cut_off_for_a_while_disturbs_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        ear = Ear()
+        scene.feeds.listen(HERE, ear)
+        await soon()
+        await scene.shard.say(3, arrival())
+        await trio.sleep(1)
+        scene.redis.down = True
+        await trio.sleep((WATCH_LAPSED_LOOKS - 2) * WATCH_SECONDS)
+        scene.redis.down = False
+        await trio.sleep(2 * WATCH_SECONDS)
+        assert ear.ticks == ["static 0", "3"]
+
+
+async def test_a_feed_that_lingers_does_not_go_on_into_the_next_generation(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        ear, late = Ear(), Ear()
+        scene.feeds.listen(HERE, ear)
+        await soon()
+        await scene.shard.say(3, arrival())
+        await soon()
+        scene.feeds.leave(HERE, ear)
+        scene.shard.be_born_again(HERE, generation=2, tick=2_000)
+        await scene.shard.say(2_001, arrival("bob"))
+        await trio.sleep(FEED_LINGER_SECONDS / 2)
+        scene.feeds.listen(HERE, late)
+        await scene.shard.say(2_002, step("bob"))
+        await trio.sleep(1)
+        assert late.ticks == ["static 3", "static 2002"]
+        assert late.generations == [1, 2]
+
+
+async def test_listeners_of_an_old_generation_see_the_new_one_from_its_static_on(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        ear = Ear()
+        scene.feeds.listen(HERE, ear)
+        await soon()
+        await scene.shard.say(3, arrival())
+        await trio.sleep(150)
+        scene.redis.deltas.clear()  # As after 120 s.
+        scene.shard.be_born_again(HERE, generation=2, tick=2_000)
+        await scene.shard.say(2_001, arrival("bob"))
+        await trio.sleep(1)
+        assert ear.ticks == ["static 0", "3", "static 2001"]
+        assert ear.generations == [1, 2]
 
 
 async def test_nobody_has_a_position_in_a_chunk_that_is_not_known_yet(

@@ -75,6 +75,26 @@ def test_a_lost_subscription_whose_deltas_are_gone_is_no_quiet_one() -> None:
     assert follow.on_filled(lost, None, lost.restores).state.asking
 
 
+def test_a_chunk_that_may_be_another_by_now_is_asked_for_again() -> None:
+    lapsed = follow.on_lapsed(known(5))
+    assert (lapsed.state.asking, told(lapsed)) == (True, [])
+    answered = follow.on_shown(lapsed.state, a_static(tick=90, generation=2))
+    assert told(answered) == ["static"]
+    assert follow.on_lapsed(Following()) == Step(Following())
+
+
+def test_the_first_delta_of_a_new_generation_is_never_told_to_who_knows_the_old_one() -> None:
+    """It follows on the tick kept of the old one, which is later than any that was shown."""
+    birth = a_delta(91, 90, arrival())
+    step = follow.on_delta(known(5), birth)
+    assert told(step) == []
+    asking = follow.on_filled(step.state, None, 0).state
+    shown = follow.on_shown(asking, a_static(tick=91, generation=2))
+    assert told(shown) == ["static"]
+    assert shown.state.replica is not None
+    assert shown.state.replica.static.generation == 2
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[FeedDelta]:
     """The deltas of a chunk in which ada walks about, some ticks without any."""

@@ -14,6 +14,7 @@ from trio.testing import MockClock
 
 from common.limits import (
     FAREWELL_SECONDS_MAX,
+    FEED_LINGER_SECONDS,
     HEARTBEAT_SECONDS,
     SPECTATOR_QUEUE_MAX,
     SPECTATOR_TAKE_MAX,
@@ -142,6 +143,32 @@ async def a_stage(settings: Settings | None = None) -> AsyncIterator[Stage]:
 def last_id(client: Client) -> str:
     (*_, id) = (event.id for event in client.events if event.id)
     return id
+
+
+async def test_who_comes_back_to_another_generation_is_told_and_shown_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stage() as stage:
+        before = stage.watch()
+        await soon()
+        await stage.scene.shard.say(3, arrival())
+        await soon()
+        id = last_id(before)
+        await before.says.send({"type": "http.disconnect"})
+        await trio.sleep(2 * FEED_LINGER_SECONDS)
+        stage.scene.shard.be_born_again(HERE, generation=2, tick=2_000)
+        unborn = stage.watch(f"chunks=0:0&last_event_id={id}")
+        await trio.sleep(1)
+        await stage.scene.shard.say(2_001, arrival("bob"))
+        born = stage.watch(f"chunks=0:0&last_event_id={id}")
+        await trio.sleep(1)
+        anew = ["session_ready", "resync out_of_range 0:0"]
+        assert unborn.shorts == [*anew, "static 0:0 2000", "delta 0:0 2001"]
+        assert born.shorts == [*anew, "static 0:0 2001"]
+        assert [event.data["generation"] for event in unborn.events if "generation" in event.data]
+        later = stage.watch(f"chunks=0:0&last_event_id={last_id(unborn)}")
+        await trio.sleep(1)
+        assert later.shorts == ["session_ready"]
 
 
 async def test_a_stream_begins_as_the_protocol_says() -> None:

@@ -11,11 +11,11 @@ import attrs
 
 from common.adapters.memory_journal import MemoryJournal
 from common.adapters.memory_shard_bus import MemoryShardBus
-from common.bus import PublishedDelta
+from common.bus import PublishedDelta, Refusal
 from common.events import Entered, Left, Moved
 from common.frames import ChunkDelta, Entity
-from common.grid import ChunkId, Epoch, TransferId
-from common.journal import Conflict, Row, TransferState
+from common.grid import ChunkId, Epoch, Slot, TransferId
+from common.journal import Conflict, Retired, Row, TransferState
 from common.replica import Replica
 from ops.simulate.servers import Adapters
 
@@ -32,6 +32,13 @@ class UnfencedBus(MemoryShardBus):
 
     def _is_shut_out(self, delta: PublishedDelta) -> bool:
         return False
+
+
+class LeavingBus(MemoryShardBus):
+    """Tells what is refused, and leaves it where it was."""
+
+    def _refuse(self, slot: Slot, refusal: Refusal) -> bool:
+        return refusal.is_told
 
 
 class ForgetfulJournal(MemoryJournal):
@@ -60,6 +67,14 @@ class IndifferentJournal(MemoryJournal):
         return "cancelled"
 
 
+class AgelessJournal(MemoryJournal):
+    """Lets a chunk that was collected come back as the generation that it was."""
+
+    def _collect(self, retired: Retired) -> None:
+        super()._collect(retired)
+        self._postgres.chunks[retired.chunk].generation -= 1
+
+
 def fold_anything(replica: Replica, delta: ChunkDelta) -> Replica:
     """As ``fold``, without looking whether ``delta`` is the next one."""
     entities = dict(replica.entities)
@@ -84,3 +99,5 @@ def follows_somehow(replica: Replica, delta: ChunkDelta) -> bool:
 UNFENCED = Adapters(journal=UnfencedJournal, shard_bus=UnfencedBus)
 FORGETFUL = Adapters(journal=ForgetfulJournal)
 INDIFFERENT = Adapters(journal=IndifferentJournal)
+LEAVING = Adapters(shard_bus=LeavingBus)
+AGELESS = Adapters(journal=AgelessJournal)

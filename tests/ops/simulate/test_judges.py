@@ -10,9 +10,9 @@ import trio
 from common import wire
 from common.bus import Delta
 from common.events import Entered, Event, Left, Moved, Said
-from common.frames import Ack, ChunkDelta, ChunkStatic, Position, Result
+from common.frames import Ack, ChunkDelta, ChunkStatic, CommandRequest, Position, Result
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick
-from common.journal import Row, Taken
+from common.journal import Retired, Row, Taken
 from ops.simulate.books import Books
 from ops.simulate.census import Census
 from ops.simulate.ledger import Ledger
@@ -90,10 +90,55 @@ async def test_a_static_is_what_the_deltas_add_up_to() -> None:
     assert ledger.violation is not None
 
 
+async def test_a_chunk_ends_empty_and_goes_on_from_there_and_from_nowhere_else() -> None:
+    lived = [ada_enters(), a_delta(2, 1, Left(ADA, "session_ended"))]
+    for end, later, words in (
+        (9, a_delta(12, 9), None),
+        (9, a_delta(12, 2), "2..12 after 9"),
+        (9, a_delta(12, 8), "8..12 after 9"),
+        (9, a_delta(9, 2), "tick 9 after 9"),
+        (2, a_delta(12, 2), "ended at 2, after tick 2"),
+    ):
+        ledger = Ledger()
+        census = Census(ledger)
+        for delta in lived:
+            census.hear(delta)
+        census.end(HERE, Tick(end))
+        census.hear(later)
+        census.hear(a_delta(13, 12))
+        if words is None:
+            assert ledger.violation is None
+            census.hear(a_delta(30, 20))
+            assert "20..30 after 13" in str(ledger.violation), "one gap a generation"
+        else:
+            assert words in str(ledger.violation)
+
+
+async def test_nobody_is_in_a_chunk_that_ends() -> None:
+    ledger = Ledger()
+    census = Census(ledger)
+    census.hear(ada_enters())
+    census.end(HERE, Tick(9))
+    assert "with ['ada'] in it" in str(ledger.violation)
+
+
+async def test_what_is_shown_is_of_the_generation_of_its_tick() -> None:
+    for tick, generation, is_right in ((8, 1, True), (8, 2, False), (9, 1, False), (9, 2, True)):
+        ledger = Ledger()
+        census = Census(ledger)
+        census.end(HERE, Tick(9))
+        census.check_static("x", ChunkStatic(HERE, generation, Tick(tick), 50, [], []))
+        assert (ledger.violation is None) == is_right
+
+
 def an_ack(seq: int | None, id: str = "c-1", tick: int = 5) -> Ack:
     if seq is None:
         return Ack(CommandId(id), "rejected", code="unavailable")
     return Ack(CommandId(id), "accepted", tick=Tick(tick), seq=seq)
+
+
+def a_request(id: str = "c-1") -> CommandRequest:
+    return CommandRequest(CommandId(id), {"name": "wait", "ticks": 1})
 
 
 def a_result(seq: int, id: str = "c-1") -> Result:
@@ -123,6 +168,17 @@ async def test_the_books_notice(told: Sequence[Ack | Result], words: str | None)
         assert words in str(ledger.violation)
 
 
+async def test_what_was_refused_is_not_accepted_unless_it_was_sent_again() -> None:
+    for sent_again in (False, True):
+        ledger = Ledger()
+        books = Books(ledger)
+        books.hear(SESSION, an_ack(None))
+        if sent_again:
+            books.send(SESSION, a_request())
+        books.hear(SESSION, an_ack(1))
+        assert (ledger.violation is None) is sent_again
+
+
 async def test_a_sight_is_one_chunk_without_a_gap() -> None:
     for tick, prev_tick, is_broken in ((2, 1, False), (3, 2, True), (1, 0, True)):
         ledger = Ledger()
@@ -136,7 +192,7 @@ async def test_a_sight_is_one_chunk_without_a_gap() -> None:
 
 async def test_only_the_newest_epoch_may_write_and_only_who_took_it() -> None:
     ledger = Ledger()
-    writers = Writers(ledger)
+    writers = Writers(ledger, Census(ledger))
 
     def take(process: str, epoch: int) -> None:
         writers.took(process, [Taken(HERE, Epoch(epoch), 1, Tick(0), None, None, ())])
@@ -150,4 +206,25 @@ async def test_only_the_newest_epoch_may_write_and_only_who_took_it() -> None:
     write("a", 1, HERE)
     assert ledger.violation is None
     write("a", 1)
+    assert "after 2 was taken" in str(ledger.violation)
+
+
+async def test_a_chunk_is_collected_by_its_owner_and_nothing_is_written_after_that() -> None:
+    ledger = Ledger()
+    writers = Writers(ledger, Census(ledger))
+    end = Retired(HERE, Epoch(1), Tick(5))
+    writers.took("a", [Taken(HERE, Epoch(1), 1, Tick(0), None, None, ())])
+    writers.collected("a", end)
+    writers.collected("a", end)  # Told once more.
+    assert ledger.violation is None
+    writers.wrote("a", [Row(HERE, Epoch(1), Tick(1), 0, b"")], frozenset())
+    assert "after its end" in str(ledger.violation)
+
+
+async def test_only_the_newest_epoch_may_collect() -> None:
+    ledger = Ledger()
+    writers = Writers(ledger, Census(ledger))
+    for epoch in (1, 2):
+        writers.took("a", [Taken(HERE, Epoch(epoch), 1, Tick(0), None, None, ())])
+    writers.collected("a", Retired(HERE, Epoch(1), Tick(5)))
     assert "after 2 was taken" in str(ledger.violation)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from io import StringIO
 
 import pytest
@@ -29,6 +30,17 @@ def test_without_faults_all_that_is_accepted_is_done_and_nothing_is_shown_anew()
     assert outcome.counts["watched"] > 100
     assert outcome.counts["resyncs"] == 0
     assert outcome.counts["refused unavailable"] == 0
+
+
+def test_chunks_are_collected_and_come_back() -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(10):
+        outcome = simulate(Plan(seed, minutes=2, agents=3, spectators=2))
+        assert outcome.violation is None, outcome.violation
+        counts += outcome.counts
+        if counts["collected"] > 5 and counts["reborn"] > 0:
+            return
+    raise AssertionError(f"nothing came back: {counts}")
 
 
 def test_the_same_seed_is_the_same_run_and_another_one_is_not() -> None:
