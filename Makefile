@@ -53,8 +53,7 @@ $(MADE): requirements.lock pyproject.toml
 		|| { echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@echo "== making $(VENV) from requirements.lock (a minute the first time)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet --editable .
+	@$(BIN)/python -P ops/install.py
 	@touch $@
 
 # Versions and hashes only: whoever installs chooses the index.

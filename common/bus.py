@@ -5,7 +5,7 @@ Pure. The ports of gateway and shard speak in these, and both kinds of adapters 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -87,6 +87,8 @@ class WorldCounts:
     agents_online: int
     spectators: int
     slots: frozenset[Slot]
+    busiest: Mapping[ChunkId, int] = attrs.field(factory=dict)
+    """The slots' ``busiest``, together."""
 
 
 @attrs.frozen
@@ -174,6 +176,13 @@ class SlotBeat:
     chunks: int
     agents: int
     lateness_ms: float
+    busiest: Mapping[ChunkId, int] = attrs.field(factory=dict)
+    """Agents in each active chunk; of more than BUSIEST_MAX those with the most agents."""
+
+
+def busiest_of(beats: Iterable[SlotBeat]) -> Mapping[ChunkId, int]:
+    """Return what ``beats`` list. A chunk on its way to another slot is in both: either is true."""
+    return {chunk: agents for beat in beats for chunk, agents in beat.busiest.items()}
 
 
 def without_gap(deltas: Sequence[Delta], tick: Tick, last: Tick) -> Sequence[Delta] | None:

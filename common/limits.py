@@ -75,8 +75,8 @@ READY_LINES_MAX = 256  # Encoded for views that are asked for again and again.
 SPECTATOR_TAKE_MAX = 25  # Off the queue at once, a full view's tick: it can't be dropped any more.
 FAN_OUT_SENDS = 100  # In one go: about a millisecond, which agents and calls have to wait.
 ENDINGS_AT_ONCE = 10  # Of a stopping gateway's streams, each ENDINGS_STEP_SECONDS; more if there
-ENDINGS_STEP_SECONDS = 0.02  # are many: all of them within a second, of the GRACE_SECONDS,
-ENDINGS_STEPS_MAX = 50  # so that their clients do not all come to another gateway at once.
+ENDINGS_STEP_SECONDS = 0.02  # are many: all of them within half of the GRACE_SECONDS,
+ENDINGS_STEPS_MAX = 30  # so that their clients do not all come to another gateway at once.
 SEND_SECONDS_MAX = 20.0  # A client that takes nothing of a write for so long has gone.
 SEND_BYTES_MAX = 4 * 1024  # Of a write, watched at once: at 200 bytes a second it is still alive.
 # A spectator may take nothing for longer: its queue takes 51 s to fill at a chunk's five events a
@@ -103,7 +103,6 @@ ABANDONED_SECONDS_MAX = 5.0  # How long an endpoint may tidy up once its client 
 VANISHED_SECONDS_MAX = 30.0  # Nothing acknowledged for so long: more than SEND_SECONDS_MAX.
 STILL_VANISHED_SECONDS_MAX = 130.0  # The same of a spectator: TCP asks it at least every 120 s.
 BACKLOG = 4096  # Connections not yet accepted: a crowd that comes back after a restart.
-GRACE_SECONDS = 3.0  # For what is under way when a gateway stops: within SHUTDOWN_SECONDS_MAX.
 GOODBYE_SECONDS_MAX = 0.5  # For our last words to a client that may not be reading.
 FAREWELL_SECONDS_MAX = 30.0  # For a spectator that is too slow, to read why it is sent away.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
@@ -163,6 +162,7 @@ PRUNE_SECONDS_MAX = 60.0  # A minute of small portions; what is left waits for t
 GROUND_LOOK_SECONDS = 1.0  # Chunks that woke up are looked for this often, to lay out their ground.
 GROUND_SHARE_MAX = 0.2  # Of the processor, for that: 1,000 chunks after a restart take 15 s.
 BEAT_SECONDS = 1.0  # A slot says how it is doing this often.
+BUSIEST_MAX = 256  # Chunks that it names then, of any number: some 4 KB a second.
 BACKOFF_SECONDS_MIN = 0.05  # Between two tries of what must be done; doubled each time,
 BACKOFF_SECONDS_MAX = 1.0  # up to this: an outage is noticed to be over within a second.
 SPAWN_CHUNKS_MAX = 25  # Chunks that a newcomer is sent round to for room: 10,000 agents.
@@ -187,9 +187,20 @@ READY_SECONDS_MAX = 3.0  # A probe that waits longer than this is a "no" to whoe
 RETRIES_MAX = 3
 ANSWER_SECONDS_MAX = 8.0  # An HTTP call's work: one slow PostgreSQL and Redis, and some air.
 RETRY_AFTER_MS = 1_000  # Said with ``unavailable``: about what a reconnection takes.
-COUNTS_SECONDS = 1.0  # ``/v1/world`` may be this old, so that it costs Redis one call a second.
+COUNTS_SECONDS = 1.0  # ``/v1/world`` and ``/v1/chunks`` may be this old: one call a second.
 KEY_USED_SECONDS = 60.0  # ``last_used_at`` is this coarse: a write a minute, not one a call.
-SHUTDOWN_SECONDS_MAX = 4.0  # ``tessera up`` ends everything within 5 s.
+
+# Stopping. ``tessera up`` promises STOP_SECONDS_MAX: a clock runs from the signal on, the stages
+# follow each other, and who is quick leaves more to the next. Each stage has at least what its
+# processes allow themselves; who is not gone by then is killed.
+STOP_SECONDS_MAX = 5.0  # Promised.
+EXIT_SECONDS = 0.5  # Of a process, after its last deed: closing connections, and Python's own end.
+BOTS_ENDED_SECONDS = 0.2 + EXIT_SECONDS  # They hang up; nobody minds if they can't.
+GRACE_SECONDS = 1.2  # For what is under way when a gateway stops: CLOSE_SECONDS_MAX, and some air.
+GATEWAYS_ENDED_SECONDS = BOTS_ENDED_SECONDS + GRACE_SECONDS + EXIT_SECONDS
+SHUTDOWN_SECONDS_MAX = 2.0  # A process; a shard finishes, sends its snapshots, frees its slot.
+SHARDS_ENDED_SECONDS = GATEWAYS_ENDED_SECONDS + SHUTDOWN_SECONDS_MAX
+SERVERS_ENDED_SECONDS = SHARDS_ENDED_SECONDS + 0.4  # At the worst; killed, they recover.
 
 # The supervisor
 RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.

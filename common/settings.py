@@ -1,14 +1,17 @@
 """What an operator may set, read once from the environment.
 
-Pure: the environment is an argument. Everything that is wrong is said at once. One class for
-all roles, so that one environment file serves every process of a compose project.
+Pure: the environment is an argument. Everything that is wrong is said at once, names that nobody
+knows too; no address is quoted, because there are passwords in them. One class for all roles, so
+that one environment file serves every process of a compose project.
 """
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
@@ -16,35 +19,107 @@ from common.errors import Misconfigured
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+COUNT_MAX = 10**9  # Far beyond any use; as a rate it still fits into what Lua counts exactly.
+PREFIX = "TESSERA_"
+TESTS_PREFIX = "TESSERA_TEST_"  # What only the tests read; processes that they start see it too.
+_NEAR = 0.6  # difflib's own idea of a close match.
+
 
 def _networks(text: str) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(_advice_on(text)) from None
+
+
+def _advice_on(network: str) -> str:
+    try:
+        meant = ipaddress.ip_interface(network).network
+    except ValueError:
+        return f"{network!r} is no network, write them as 10.0.0.0/8, with commas between"
+    return f"{network!r} is an address in a network, write {meant}"
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError("must not be negative")
+    # Not int() alone: it also takes 1_000, and says of others what only a programmer understands.
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(COUNT_MAX)):
+        raise ValueError(f"{text!r} is no whole number from 0 to {COUNT_MAX}")
+    if (number := int(text)) > COUNT_MAX:
+        raise ValueError(f"{text!r} is more than {COUNT_MAX}")
     return number
 
 
 def _log_format(text: str) -> str:
     if text not in ("json", "text"):
-        raise ValueError("must be json or text")
+        raise ValueError(f"{text!r} is neither json nor text")
     return text
 
 
-def _setting(name: str, default: Any, read: Any, about: str) -> Any:
+def _postgres_url(text: str) -> str:
+    return _url(text, ("postgresql", "postgres"), "postgresql://user@host:5432/name")
+
+
+def _redis_url(text: str) -> str:
+    if text.startswith("unix://"):
+        return text
+    return _url(text, ("redis", "rediss"), "redis://host:6379/0")
+
+
+def _url(text: str, schemes: tuple[str, ...], example: str) -> str:
+    if trouble := _trouble_with(text, schemes):
+        raise ValueError(f"{trouble}, write it as {example}")
+    return text
+
+
+def _trouble_with(url: str, schemes: tuple[str, ...]) -> str | None:
+    """What can't be right whatever the server is; in words that quote nothing of a password."""
+    scheme, there, _ = url.partition("://")
+    if not there:
+        return f"it does not begin with {schemes[0]}://"
+    if scheme not in schemes:
+        return f"it begins with {scheme}://" if scheme.isalpha() else "it begins otherwise"
+    try:
+        parts = urlsplit(url)
+        options = parse_qs(parts.query)
+    except ValueError:
+        return "it cannot be read"
+    hosts = parts.netloc.rpartition("@")[2]
+    if not hosts:
+        # PostgreSQL's own way to name a socket in a folder.
+        return None if "host" in options else "it names no host"
+    # PostgreSQL takes several servers.
+    troubles = (_trouble_with_host(host) for host in hosts.split(","))
+    return next((trouble for trouble in troubles if trouble), None)
+
+
+def _trouble_with_host(host: str) -> str | None:
+    try:
+        parts = urlsplit(f"//{host}")
+        port = parts.port
+    except ValueError:
+        return (
+            "its port is no number from 1 to 65535 (a password needs / and @ written %2F and %40)"
+        )
+    if not parts.hostname:
+        return "it names no host"
+    return "its port is no number from 1 to 65535" if port == 0 else None
+
+
+def _setting(name: str, default: Any, read: Callable[[str], Any], about: str) -> Any:
     return attrs.field(default=default, metadata={"name": name, "read": read, "about": about})
 
 
 @attrs.frozen
 class Settings:
     database_url: str | None = _setting(
-        "DATABASE_URL", None, str, "PostgreSQL, postgresql://...; unset: tessera up embeds one"
+        "DATABASE_URL", None, _postgres_url, "PostgreSQL; unset: tessera up embeds one"
     )
     redis_url: str | None = _setting(
-        "REDIS_URL", None, str, "Redis or Valkey, redis://...; unset: tessera up embeds one"
+        "REDIS_URL", None, _redis_url, "Redis or Valkey; unset: tessera up embeds one"
     )
     signups_per_min: int = _setting("TESSERA_SIGNUPS_PER_MIN", 10, _count, "per address")
     sessions_per_min: int = _setting("TESSERA_SESSIONS_PER_MIN", 30, _count, "per key")
@@ -66,8 +141,18 @@ class Settings:
     )
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Return the settings, or Misconfigured with one line for each that is wrong."""
+def read_settings(environment: Mapping[str, str], needed: Iterable[str] = ()) -> Settings:
+    """Return the settings, or Misconfigured with all that is wrong. ``needed`` must be there."""
+    settings, wrong = look_at_settings(environment)
+    if missing := [name for name in needed if not environment.get(name)]:
+        wrong.append(f"set {' and '.join(missing)} (tessera up needs neither)")
+    if wrong:
+        raise Misconfigured("; ".join(wrong))
+    return settings
+
+
+def look_at_settings(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Return what can be read, and what is wrong with the rest, which keeps its defaults."""
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for field in attrs.fields(Settings):
@@ -76,7 +161,26 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             try:
                 values[field.name] = field.metadata["read"](text)
             except ValueError as error:
-                wrong.append(f"{name}={text!r}: {error} ({field.metadata['about']})")
-    if wrong:
-        raise Misconfigured("; ".join(wrong))
-    return Settings(**values)
+                wrong.append(f"{name}: {error} ({field.metadata['about']})")
+    return Settings(**values), [*wrong, *map(_unknown, _unknown_names(environment))]
+
+
+def _unknown_names(environment: Mapping[str, str]) -> list[str]:
+    """Names that look like ours, and would be set in vain."""
+    return sorted(
+        name
+        for name, text in environment.items()
+        if text
+        and name.startswith(PREFIX)
+        and not name.startswith(TESTS_PREFIX)
+        and name not in _NAMES
+    )
+
+
+def _unknown(name: str) -> str:
+    known = [each.removeprefix(PREFIX) for each in _NAMES]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1, cutoff=_NEAR)
+    return f"{name} is no setting, " + (f"did you mean {PREFIX}{near[0]}?" if near else "unset it")
+
+
+_NAMES = tuple(field.metadata["name"] for field in attrs.fields(Settings))

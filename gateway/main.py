@@ -7,22 +7,31 @@ only then what they lived on.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
+import attrs
+import structlog
 import trio
 import trio_asyncio
 
 from common.adapters.clock import SystemClock
-from common.adapters.postgres import open_postgres
+from common.adapters.postgres import Postgres, open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
-from common.adapters.private_port import serve_private
+from common.adapters.private_port import Missing, serve_private
 from common.adapters.redis import open_redis
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.bus import GatewayBeat
-from common.errors import Misconfigured, Trouble
+from common.errors import Misconfigured, Trouble, Unavailable
 from common.grid import GatewayId
-from common.limits import BEAT_SECONDS, REDIS_SECONDS_MAX
+from common.journal import Topology
+from common.limits import (
+    BACKOFF_SECONDS_MAX,
+    BACKOFF_SECONDS_MIN,
+    BEAT_SECONDS,
+    REDIS_SECONDS_MAX,
+)
 from common.settings import Settings
 from common.tokens import new_id
 from gateway.agent.agents import Agents
@@ -39,6 +48,8 @@ from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
 from gateway.topology import Routes
 
+log = structlog.get_logger()
+
 
 async def run(
     settings: Settings,
@@ -52,7 +63,8 @@ async def run(
 ) -> None:
     """Serve as ``name`` until ``stop``; started with the real (port, metrics port) (0: free ones).
 
-    Misconfigured when the public port can't be had.
+    While PostgreSQL is away it waits with the private port open, not yet ready and not yet
+    started; who stops it then cancels it. Misconfigured when the public port can't be had.
     """
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("a gateway needs DATABASE_URL and REDIS_URL")
@@ -64,7 +76,46 @@ async def run(
         bus, accounts = RedisGatewayBus(redis), PostgresAccounts(postgres)
         # Its name alone could be that of a process that died a moment ago: not the same inbox.
         gateway = GatewayId(f"{name}-{new_id()}")
-        await _serve(bus, accounts, settings, gateway, host, port, metrics_port, stop, task_status)
+        async with trio.open_nursery() as nursery:
+            readiness = _Readiness()
+            private_port: int = await nursery.start(
+                partial(serve_private, metrics_port, readiness.missing, stop=trio.Event())
+            )
+            routes = Routes(await _topology(postgres, accounts))
+            started = partial(_tell, task_status, private_port)
+            await _serve(
+                bus, accounts, settings, gateway, routes, host, port, stop, readiness, started
+            )
+            nursery.cancel_scope.cancel()
+
+
+@attrs.define
+class _Readiness:
+    """What the private port says; ``ask`` is known once there is something to ask."""
+
+    ask: Missing | None = None
+
+    async def missing(self) -> Mapping[str, str]:
+        return await self.ask() if self.ask else {"postgres": "unreachable since it started"}
+
+
+async def _topology(postgres: Postgres, accounts: Accounts) -> Topology:
+    """Wait for PostgreSQL. Misconfigured when it comes with no database of this version."""
+    pause = 0.0
+    while True:
+        try:
+            if pause:
+                await postgres.start()  # Nobody has looked at its schema yet.
+            return await accounts.topology()
+        except Unavailable as trouble:
+            if not pause:
+                log.warning("waiting for PostgreSQL", trouble=str(trouble))
+            pause = min(max(BACKOFF_SECONDS_MIN, 2 * pause), BACKOFF_SECONDS_MAX)
+        await trio.sleep(pause)
+
+
+def _tell(task_status: trio.TaskStatus[tuple[int, int]], private_port: int, port: int) -> None:
+    task_status.started((port, private_port))
 
 
 async def _serve(
@@ -72,13 +123,13 @@ async def _serve(
     accounts: Accounts,
     settings: Settings,
     gateway: GatewayId,
+    routes: Routes,
     host: str,
     port: int,
-    metrics_port: int,
     stop: trio.Event,
-    task_status: trio.TaskStatus[tuple[int, int]],
+    readiness: _Readiness,
+    started: Callable[[int], None],
 ) -> None:
-    routes = Routes(await accounts.topology())
     courier, clock = Courier(bus), SystemClock()
     feeds = Feeds(bus, courier, routes, gateway)
     switchboard = Switchboard(bus, gateway, feeds)
@@ -101,9 +152,7 @@ async def _serve(
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
-        private_port: int = await supplying.start(
-            partial(serve_private, metrics_port, partial(missing_now, calls), stop=trio.Event())
-        )
+        readiness.ask = partial(missing_now, calls)
         async with trio.open_nursery() as serving:
             serving.start_soon(agents.run)
             serving.start_soon(spectators.run)
@@ -113,7 +162,7 @@ async def _serve(
                 )
             except OSError as error:
                 raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}") from None
-            task_status.started((public_port, private_port))
+            started(public_port)
         supplying.cancel_scope.cancel()
 
 

@@ -7,7 +7,11 @@ world depends on it.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 import httpx
@@ -16,7 +20,8 @@ import trio
 
 from common.grid import CHUNK_SIZE
 from common.refusals import CloseCode
-from ops.client import Agent, Failed, Keyring, Refused, Rejected, SessionOver, StreamBroken, connect
+from common.replica import Replica
+from ops.client import Failed, Keyring, Refused, Rejected, SessionOver, StreamBroken, connect
 
 log = structlog.get_logger()
 
@@ -42,28 +47,33 @@ async def run_bots(url: str, count: int, keys: Path, stop: trio.Event) -> None:
     """Drive ``count`` bots against ``url`` until ``stop``; each comes back by itself."""
     async with trio.open_nursery() as nursery:
         for number in range(count):
-            nursery.start_soon(_keep_alive, url, _name(number), keys)
+            name = name_of(number)
+            # It stays in the world when this process ends, and is found there by the next one.
+            enter = partial(connect, url, name, keys=keys, leave=False)
+            nursery.start_soon(keep_alive, enter, name, Keyring(keys))
         await stop.wait()
         nursery.cancel_scope.cancel()
 
 
-def _name(number: int) -> str:
+def name_of(number: int) -> str:
     turn, which = divmod(number, len(NAMES))
     return NAMES[which] + (f"-{turn + 1}" if turn else "")
 
 
-async def _keep_alive(url: str, name: str, keys: Path) -> None:
+async def keep_alive(
+    enter: Callable[[], AbstractAsyncContextManager[Walker]], name: str, keyring: Keyring
+) -> None:
+    """Live in the world that ``enter`` leads to; return when somebody else is ``name`` there."""
     while True:
         pause = RETRY_SECONDS
         try:
-            # It stays in the world when this process ends, and is found there by the next one.
-            async with connect(url, name, keys=keys, leave=False) as agent:
-                await _Bot(agent, random.Random(name)).live()  # noqa: S311  Habits, no secrets.
+            async with enter() as agent:
+                await Bot(agent, random.Random(name)).live()  # noqa: S311  Habits, no secrets.
         except Refused as refusal:
             if refusal.code == "name_taken":
                 log.warning("the name is somebody else's, leaving it", bot=name)
                 return
-            pause = _after(refusal, name, keys)
+            pause = _after(refusal, name, keyring)
         except SessionOver as over:
             if over.code == CloseCode.REPLACED:
                 log.warning("somebody else drives this bot now, leaving it", bot=name)
@@ -74,17 +84,30 @@ async def _keep_alive(url: str, name: str, keys: Path) -> None:
         await trio.sleep(pause)
 
 
-def _after(refusal: Refused, name: str, keys: Path) -> float:
+def _after(refusal: Refused, name: str, keyring: Keyring) -> float:
     """How long to wait; a key that the server does not know (a new world) is forgotten."""
     if refusal.status == 401:
-        Keyring(keys).forget(name)
+        keyring.forget(name)
     log.info("bot was refused", bot=name, code=refusal.code)
     return (refusal.retry_after_ms or RETRY_SECONDS * 1000) / 1000
 
 
+class Walker(Protocol):
+    """What a bot needs of an agent."""
+
+    @property
+    def view(self) -> Replica | None: ...
+
+    async def move_to(self, x: int, y: int) -> object: ...
+
+    async def say(self, text: str) -> object: ...
+
+    async def wait(self, ticks: int) -> object: ...
+
+
 @attrs.define
-class _Bot:
-    agent: Agent
+class Bot:
+    agent: Walker
     chance: random.Random
 
     async def live(self) -> None:

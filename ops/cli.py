@@ -21,6 +21,8 @@ from ops.command import (
     settings_needing,
     unique_name,
 )
+from ops.early import give_up_quietly
+from ops.parameters import Chunk, Commands, FileToWrite, GatewayUrl, Number
 
 _log_format = click.option(
     "--log-format",
@@ -37,7 +39,9 @@ _metrics_port = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="tessera", message="%(prog)s %(version)s")
 def main() -> None:
     """Tessera: a persistent, shared grid world that AI agents live in, in real time."""
@@ -177,13 +181,13 @@ def migrate(shards: int | None) -> None:
 
 
 @main.command()
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True)
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, type=GatewayUrl())
 @click.option("--count", default=8, show_default=True, type=click.IntRange(1, 1000))
 @click.option(
     "--keys",
     default=Path(".data/bots/keys.json"),
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=FileToWrite(makes_folders=True),
     help="Where they keep their API keys.",
 )
 @_log_format
@@ -200,8 +204,8 @@ def bots(url: str, count: int, keys: Path, log_format: Format | None) -> None:
 
 
 @main.command()
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True)
-@click.argument("chunk", default="0:0")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, type=GatewayUrl())
+@click.argument("chunk", default="0:0", type=Chunk())
 def watch(url: str, chunk: str) -> None:
     """Show the CHUNK (0:0 by default) of the world at URL in the terminal, until Ctrl-C."""
 
@@ -219,11 +223,11 @@ def watch(url: str, chunk: str) -> None:
 
 
 @main.command()
-@click.option("--chunk", default="0:0", show_default=True)
+@click.option("--chunk", default="0:0", show_default=True, type=Chunk())
 @click.option("--at-tick", type=click.IntRange(0), help="The last one that is known of by default.")
 @click.option("--data", default=Path(".data"), show_default=True, type=click.Path(path_type=Path))
-@click.option("--png", type=click.Path(path_type=Path), help="Draw that tick into this file.")
-@click.option("--gif", type=click.Path(path_type=Path), help="Draw the minute before it, too.")
+@click.option("--png", type=FileToWrite(), help="Draw that tick into this file.")
+@click.option("--gif", type=FileToWrite(), help="Draw the minute before it, too.")
 def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: Path | None) -> None:
     """Rebuild a chunk from its snapshots and journal, and compare it with what was stored.
 
@@ -238,6 +242,7 @@ def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: P
         from common.grid import ChunkId, Tick
         from ops.replay import Wish, database_url, replay
 
+        settings_needing()  # What is wrong is said as everywhere.
         wish = Wish(ChunkId(chunk), None if at_tick is None else Tick(at_tick), png, gif)
         url = database_url(os.environ, data.absolute())
 
@@ -252,11 +257,15 @@ def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: P
 
 
 @main.command()
-@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.1, 1440))
+@click.option("--minutes", default=1.0, show_default=True, type=Number(0.1, 1440))
 @click.option("--seed", default=1, show_default=True, help="What is done, and when.")
 @click.option("--agents", default=60, show_default=True, type=click.IntRange(1, 1000))
 @click.option(
-    "--rate", default=200.0, show_default=True, help="Commands a second, all agents together."
+    "--rate",
+    default=200.0,
+    show_default=True,
+    type=Number(0.1, 10_000),
+    help="Commands a second, all agents together.",
 )
 @click.option("--keep", is_flag=True, help="Keep data and logs although nothing was wrong.")
 def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> None:
@@ -297,7 +306,7 @@ def doctor(port: int, data: Path) -> None:
 @main.command()
 @click.option("--seed", type=int, help="Decides everything; 0 if --seeds is not given either.")
 @click.option("--seeds", help="Many, on all cores: 0..10000 is from 0 to 9999.")
-@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.05, 10_000))
+@click.option("--minutes", default=1.0, show_default=True, type=Number(0.05, 10_000))
 @click.option("--gateways", default=2, show_default=True, type=click.IntRange(1, 16))
 @click.option("--shards", default=3, show_default=True, type=click.IntRange(1, 16))
 @click.option("--agents", default=50, show_default=True, type=click.IntRange(1, 1000))
@@ -332,18 +341,23 @@ def simulate(
         named = faults_named(faults)
     except ValueError:
         known = ", ".join(Fault)
-        raise click.BadParameter(f"all, none, or some of {known}", param_hint="--faults") from None
+        raise click.BadParameter(
+            f"{faults!r} is not all, none, or some of {known}", param_hint="--faults"
+        ) from None
     plan = Plan(seed or 0, minutes, gateways, shards, agents, spectators, named)
     console = Console()
     if seeds is None:
+        give_up_quietly()  # KeyboardInterrupt would be one more fault of one of the processes.
         sys.exit(0 if run_one(plan, console, verbose=verbose) else 1)
     try:
         many = seeds_named(seeds)
     except ValueError:
-        raise click.BadParameter("as in 0..10000", param_hint="--seeds") from None
+        raise click.BadParameter(
+            f"{seeds!r} is no range of seeds, write 0..10000", param_hint="--seeds"
+        ) from None
     plans = [plan.with_seed(each) for each in many]
     sys.exit(0 if run_all(plans, console) else 1)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # As ``python -m ops``, but deaf to signals while it imports.
     main(prog_name="tessera")

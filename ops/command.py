@@ -21,13 +21,9 @@ Format = Literal["json", "text"]
 
 def settings_needing(*needed: str) -> Settings:
     """What the environment says; Misconfigured says all that is wrong with it."""
-    from common.errors import Misconfigured
     from common.settings import read_settings
 
-    settings = read_settings(os.environ)
-    if missing := [name for name in needed if not os.environ.get(name)]:
-        raise Misconfigured(f"set {' and '.join(missing)}; tessera up needs neither")
-    return settings
+    return read_settings(os.environ, needed)
 
 
 def chosen_format(settings: Settings) -> Format | None:
@@ -70,6 +66,8 @@ def run(prepare: Callable[[], Callable[[], Awaitable[None]]]) -> None:
     except Trouble as error:
         _fail(error, 1)
     except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from None  # What else it broke is of no interest.
         trouble, bugs = group.split(Trouble)
         if trouble is None or bugs is not None:
             raise

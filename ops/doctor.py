@@ -23,7 +23,7 @@ import trio
 from common.adapters.logs import mask
 from common.errors import Misconfigured
 from common.limits import DISK_BYTES_MIN, REACH_SECONDS_MAX
-from common.settings import Settings, read_settings
+from common.settings import look_at_settings
 
 PYTHON_MIN = (3, 11)
 PROGRAM_SECONDS_MAX = 10.0  # For a program that only says its version.
@@ -59,18 +59,16 @@ def _checks(
     yield check_python
     yield check_packages
     yield partial(check_settings, environment)
-    try:
-        settings = read_settings(environment)
-    except Misconfigured:
-        settings = Settings()
-    if settings.database_url is None:
-        yield check_embedded_postgres
-    else:
+    settings, _ = look_at_settings(environment)
+    # One whose address is wrong is looked at neither there nor here: "settings" says why.
+    if settings.database_url is not None:
         yield partial(check_postgres, settings.database_url)
-    if settings.redis_url is None:
-        yield check_embedded_redis
-    else:
+    elif not environment.get("DATABASE_URL"):
+        yield check_embedded_postgres
+    if settings.redis_url is not None:
         yield partial(check_redis, settings.redis_url)
+    elif not environment.get("REDIS_URL"):
+        yield check_embedded_redis
     yield partial(check_port, port)
     yield partial(check_data, data)
 
@@ -103,10 +101,9 @@ def _is_installed(name: str) -> bool:
 
 
 def check_settings(environment: Mapping[str, str]) -> Finding:
-    try:
-        read_settings(environment)
-    except Misconfigured as error:
-        return Finding("settings", str(error), "correct them in the environment")
+    _, wrong = look_at_settings(environment)
+    if wrong:
+        return Finding("settings", "; ".join(wrong), "correct them in the environment")
     return Finding("settings", "valid")
 
 

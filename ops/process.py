@@ -38,7 +38,8 @@ async def serve_gateway(
     start = partial(run, settings, host=host, port=port, metrics_port=metrics_port, name=name)
     async with until_told() as stop:
         with ExitStack() as listing:
-            async with trio.open_nursery() as serving:
+            # It may wait for PostgreSQL; until it has started there is nothing to put in order.
+            async with trio.open_nursery() as serving, _cancelled_by(stop):
                 ports: tuple[int, int] = await serving.start(partial(start, stop=stop))
                 running = Running("gateway", place.number, os.getpid(), *ports)
                 listing.enter_context(listed(place.run_folder, running))
@@ -85,6 +86,18 @@ async def until_told() -> AsyncIterator[trio.Event]:
                 nursery.start_soon(_listen, signals, stop, block)
                 yield stop
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _cancelled_by(stop: trio.Event) -> AsyncIterator[None]:
+    async def listen() -> None:
+        await stop.wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        yield
+        nursery.cancel_scope.cancel()
 
 
 async def _listen(signals: AsyncIterator[int], stop: trio.Event, block: trio.CancelScope) -> None:

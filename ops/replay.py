@@ -46,7 +46,13 @@ def database_url(environment: Mapping[str, str], data: Path) -> str:
     from ops.embedded import postgres
     from ops.up import run_folder
 
-    running = run_folder.read(data / "run", "postgres", 0)
+    try:
+        running = run_folder.read(data / "run", "postgres", 0)
+    except OSError as error:
+        raise Misconfigured(
+            f"the data folder {data} cannot be read ({error.strerror});"
+            " be the user who started tessera up, or name another folder with --data"
+        ) from None
     if running is None or running.port is None:
         raise Misconfigured(
             f"no PostgreSQL to read from: start tessera up with --data {data},"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from heapq import nsmallest
 
 import attrs
 import trio
 
 from common.bus import SlotBeat
 from common.errors import Trouble
-from common.limits import BEAT_SECONDS, REDIS_SECONDS_MAX
+from common.grid import ChunkId
+from common.limits import BEAT_SECONDS, BUSIEST_MAX, REDIS_SECONDS_MAX
 from shard import metrics
 from shard.chunks import Chunks
 from shard.inbox import Inbox
@@ -42,12 +45,14 @@ class Beats:
             await trio.sleep(BEAT_SECONDS)
 
     def _beat(self) -> SlotBeat:
-        agents = inhabited = awake = 0
+        agents = awake = 0
+        active: dict[ChunkId, int] = {}
         for live in self._chunks:  # Once through all of them: a millisecond for 10,000.
             inside = len(live.state.agents)
             agents += inside
             awake += not live.is_resting
-            inhabited += inside > 0 or not live.is_resting
+            if inside or not live.is_resting:
+                active[live.id] = inside
         metrics.AGENTS.set(agents)
         metrics.CHUNKS.set(len(self._chunks))
         metrics.CHUNKS_AWAKE.set(awake)
@@ -56,4 +61,10 @@ class Beats:
         metrics.QUEUE.labels("held").set(self._inbox.held)
         metrics.QUEUE.labels("outbox").set(len(self._outbox))
         metrics.QUEUE.labels("records").set(len(self._records))
-        return SlotBeat(self._holder, inhabited, agents, self._lateness.take_p99_ms())
+        late_ms = self._lateness.take_p99_ms()
+        return SlotBeat(self._holder, len(active), agents, late_ms, busiest(active.items()))
+
+
+def busiest(active: Iterable[tuple[ChunkId, int]]) -> Mapping[ChunkId, int]:
+    """Return the BUSIEST_MAX of ``active`` (chunk, agents) with the most agents, those first."""
+    return dict(nsmallest(BUSIEST_MAX, active, key=lambda chunk: (-chunk[1], chunk[0])))

@@ -74,7 +74,11 @@ def a_folder() -> Iterator[Path]:
 @contextmanager
 def running(launch: Launch) -> Iterator[str]:
     process = subprocess.Popen(
-        launch.argv, user=launch.user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        launch.argv,
+        user=launch.user,
+        group=launch.user,  # Else root's, whom many a folder lets in.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         _wait_until_it_listens(launch.port, process)

@@ -21,6 +21,7 @@ from common.bus import (
     Take,
     Verdict,
     WorldCounts,
+    busiest_of,
     without_gap,
 )
 from common.envelopes import CommandOffered, Replaced, SessionEnded, SessionLine, ToShard
@@ -219,6 +220,7 @@ class MemoryGatewayBus:
             agents_online=sum(until_ms > now_ms for until_ms in redis.presence.values()),
             spectators=sum(beat.spectators for beat in gateways),
             slots=frozenset(held),
+            busiest=busiest_of(slots),
         )
 
     async def ping(self) -> None:

@@ -224,6 +224,8 @@ async def connect(url: str, loop: asyncio.AbstractEventLoop | None = None) -> Co
         "enable_mergejoin": "off",
         "jit": "off",  # Short statements only: compiling costs more.
     }
+    loop = loop or trio_asyncio.current_loop.get()
+    loop.set_exception_handler(_forgive_the_abandoned)
     try:
         connection: Connection = await trio_asyncio.aio_as_trio(asyncpg.connect, loop=loop)(
             url, timeout=POSTGRES_SECONDS_MAX, server_settings=settings
@@ -236,6 +238,16 @@ async def connect(url: str, loop: asyncio.AbstractEventLoop | None = None) -> Co
         why = str(error) or type(error).__name__
         raise Unavailable(f"PostgreSQL can't be reached: {why}") from error
     return connection
+
+
+def _forgive_the_abandoned(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Let nothing end the loop but what its own handler would, with one exception.
+
+    When a server goes away in the moment in which a connect to it is cancelled, asyncpg leaves
+    the news of that in a future that nobody waits for any more.
+    """
+    if not ("future" in context and isinstance(context.get("exception"), ConnectionError)):
+        loop.default_exception_handler(context)
 
 
 def newer_database(found: int) -> Misconfigured:

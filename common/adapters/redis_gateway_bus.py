@@ -29,6 +29,7 @@ from common.bus import (
     SlotBeat,
     Verdict,
     WorldCounts,
+    busiest_of,
     without_gap,
 )
 from common.envelopes import CommandOffered, SessionEnded, SessionLine, ToGateway
@@ -213,11 +214,13 @@ class RedisGatewayBus:
         gateways, slots, online, held = cast(
             "tuple[list[bytes], list[bytes], int, list[bytes]]", reply
         )
+        slot_beats = [wire.decode(beat, SlotBeat) for beat in slots]
         return WorldCounts(
-            active_chunks=sum(wire.decode(beat, SlotBeat).chunks for beat in slots),
+            active_chunks=sum(beat.chunks for beat in slot_beats),
             agents_online=online,
             spectators=sum(wire.decode(beat, GatewayBeat).spectators for beat in gateways),
             slots=frozenset(Slot(int(slot)) for slot in held),
+            busiest=busiest_of(slot_beats),
         )
 
     async def ping(self) -> None:

@@ -1,4 +1,4 @@
-"""The world in figures. They are up to COUNTS_SECONDS old, and a gateway's own.
+"""The world in figures, and its active chunks. Up to COUNTS_SECONDS old, and a gateway's own.
 
 Asking often costs nothing: one look at Redis serves everybody who asks in that time.
 """
@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 import attrs
 import trio
 
-from common.grid import CHUNK_SIZE
+from common.grid import CHUNK_SIZE, ChunkId
 from common.limits import COUNTS_SECONDS, TICK_HZ
 from gateway.http.callers import anybody
 from gateway.http.outside import Outside
@@ -30,6 +30,21 @@ class WorldFigures:
     tick_hz: Literal[5] = attrs.field(default=TICK_HZ, kw_only=True)
     chunk_size: Literal[50] = attrs.field(default=CHUNK_SIZE, kw_only=True)
     protocol: Literal[1] = attrs.field(default=1, kw_only=True)
+
+
+@attrs.frozen
+class ActiveChunk:
+    chunk: ChunkId
+    agents: int
+
+
+@attrs.frozen
+class ActiveChunks:
+    """Those with the most agents first. Of a shard at most 256 are listed, ``active_chunks`` is
+    how many there are in all."""
+
+    chunks: list[ActiveChunk]
+    active_chunks: int
 
 
 @attrs.define
@@ -63,7 +78,21 @@ def world_routes(outside: Outside) -> tuple[Route[None, None], ...]:
             outside.routes.topology.shard_count,
         )
 
+    async def list_chunks(_ask: Ask[None, None]) -> ActiveChunks:
+        now = await counts.get()
+        busiest = sorted(now.busiest.items(), key=lambda chunk: (-chunk[1], chunk[0]))
+        return ActiveChunks([ActiveChunk(*chunk) for chunk in busiest], now.active_chunks)
+
     return (
+        Route(
+            "GET",
+            "/v1/chunks",
+            "List the chunks that are active, for a map",
+            anybody,
+            type(None),
+            list_chunks,
+            answers={ActiveChunks: 200},
+        ),
         Route(
             "GET",
             "/v1/world",

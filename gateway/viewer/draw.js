@@ -1,103 +1,116 @@
-// One frame: the chunks in view, who stands on them, their names and what they say.
-// Everything is drawn from the world and the camera; nothing is remembered but pictures of ground.
+// One frame of what moves: who stands where, names, what they say, and who is followed.
+// Everything is drawn from a world and the camera; nothing is remembered but small pictures.
 
+import { Sprites } from "./sprites.js";
 import { CHUNK } from "./world.js";
-import { paintTerrain, palette } from "./terrain.js";
 
 const NAMES_FROM_SCALE = 9;
+const TILE_MIN = 5;
 const FONT = "system-ui, sans-serif";
 const FADE_MS = 600;
+const PULSE_MS = 2200;
+const RING_PIXELS = 4;        // Between the followed one's tile and the ring around it.
+const GOLD = "232 193 112";
 
 export class Drawing {
-  constructor(canvas, world, camera) {
+  constructor(canvas, camera) {
     this.canvas = canvas;
-    this.pen = canvas.getContext("2d", { alpha: false });
-    this.world = world;
+    this.pen = canvas.getContext("2d");
     this.camera = camera;
-    this.grounds = new Map();  // chunk id -> {chunk, picture}
+    this.sprites = new Sprites();
+    this.pulses = new Map();    // chunk id -> when it was shown anew
     this.dark = matchMedia("(prefers-color-scheme: dark)");
-    this.dark.addEventListener("change", () => this.grounds.clear());
   }
 
-  resize() {
-    const ratio = Math.min(devicePixelRatio || 1, 2);
+  resize(ratio) {
+    this.ratio = ratio;
     this.canvas.width = Math.round(innerWidth * ratio);
     this.canvas.height = Math.round(innerHeight * ratio);
-    this.ratio = ratio;
   }
 
-  frame(now) {
+  // Let the border of a chunk glow for a moment: it was shown anew.
+  pulse(chunk, now) { this.pulses.set(chunk, now); }
+
+  get isPulsing() { return this.pulses.size > 0; }
+
+  frame(world, now, followed) {
     const { pen, camera } = this;
+    this.sprites.begin(this.ratio, this.dark.matches);
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    pen.fillStyle = palette(this.dark.matches).grout;
-    pen.fillRect(0, 0, innerWidth, innerHeight);
-    for (const chunk of this.world.chunks.values()) this.#ground(chunk);
+    pen.clearRect(0, 0, innerWidth, innerHeight);
+    for (const [id, since] of this.pulses) this.#pulse(id, since, performance.now());
+    const seen = this.#seen(world, now);
+    const chosen = seen.find(({ agent }) => agent.id === followed);
+    if (chosen) this.#ring(chosen);
+    for (const one of seen) this.#tile(one);
+    const hasNames = camera.scale >= NAMES_FROM_SCALE;
+    for (const one of seen) if (one === chosen || hasNames) this.#name(one, one === chosen ? RING_PIXELS : 0);
+    for (const { agent, x, y } of seen) {
+      if (agent.bubble && now < agent.bubble.until) this.#bubble(agent.bubble, { x, y }, now);
+    }
+  }
+
+  // Who is in sight, from the back to the front.
+  #seen(world, now) {
+    const { camera } = this;
+    const margin = camera.scale * 2;
     const seen = [];
-    for (const agent of this.world.agents.values()) {
-      const cell = this.world.at(agent, now);
-      const at = camera.toPixel(cell.x + 0.5, cell.y + 0.5);
-      const margin = camera.scale * 2;
-      if (at.x > -margin && at.y > -margin && at.x < innerWidth + margin && at.y < innerHeight + margin) seen.push({ agent, at });
+    for (const agent of world.agents.values()) {
+      const cell = world.at(agent, now);
+      const { x, y } = camera.toPixel(cell.x + 0.5, cell.y + 0.5);
+      if (x > -margin && y > -margin && x < innerWidth + margin && y < innerHeight + margin) seen.push({ agent, x, y });
     }
-    seen.sort((a, b) => a.at.y - b.at.y);
-    for (const { agent, at } of seen) this.#agent(agent, at);
-    if (camera.scale >= NAMES_FROM_SCALE) for (const { agent, at } of seen) this.#name(agent, at);
-    for (const { agent, at } of seen) if (agent.bubble && now < agent.bubble.until) this.#bubble(agent.bubble, at, now);
+    return seen.sort((a, b) => a.y - b.y);
   }
 
-  #ground(chunk) {
-    const { pen, camera } = this;
-    const corner = camera.toPixel(chunk.cx * CHUNK, chunk.cy * CHUNK);
-    const size = CHUNK * camera.scale;
-    if (corner.x > innerWidth || corner.y > innerHeight || corner.x + size < 0 || corner.y + size < 0) return;
-    let ground = this.grounds.get(chunk.id);
-    if (ground?.chunk.terrain !== chunk.terrain) {
-      ground = { chunk, picture: paintTerrain(chunk, this.dark.matches) };
-      this.grounds.set(chunk.id, ground);
-      for (const id of this.grounds.keys()) if (!this.world.chunks.has(id)) this.grounds.delete(id);
-    }
-    pen.imageSmoothingEnabled = camera.scale < 32;
-    // Rounded outward, so that no hairline shows between neighbours.
-    const x = Math.floor(corner.x), y = Math.floor(corner.y);
-    pen.drawImage(ground.picture, x, y, Math.ceil(corner.x + size) - x, Math.ceil(corner.y + size) - y);
+  get #size() { return Math.max(TILE_MIN, this.camera.scale * 0.82); }
+
+  #tile({ agent, x, y }) {
+    const size = this.#size * 1.5;
+    this.pen.drawImage(this.sprites.tile(agent, this.#size).canvas, x - size / 2, y - size / 2, size, size);
   }
 
-  #agent(agent, at) {
+  #name({ agent, x, y }, lower) {
+    const { canvas, width, height } = this.sprites.name(agent.name);
+    const top = y + Math.max(this.#size * 0.6, this.camera.scale * 0.5) + lower;
+    this.pen.drawImage(canvas, Math.round(x - width / 2), Math.round(top), width, height);
+  }
+
+  #ring({ x, y }) {
     const { pen } = this;
-    const size = Math.max(5, this.camera.scale * 0.82);
-    pen.fillStyle = "rgb(0 0 0 / 35%)";
-    tile(pen, at.x - size / 2 + 1, at.y - size / 2 + size * 0.14, size);
-    pen.fillStyle = colourOf(agent.id);
-    tile(pen, at.x - size / 2, at.y - size / 2, size);
-    if (size < 12) return;
-    pen.fillStyle = "rgb(0 0 0 / 75%)";
-    pen.font = `600 ${size * 0.6}px ${FONT}`;
-    pen.textAlign = "center";
-    pen.textBaseline = "middle";
-    pen.fillText([...agent.name][0].toUpperCase(), at.x, at.y + size * 0.04);
+    pen.beginPath();
+    pen.arc(x, y, this.#size * 0.75 + RING_PIXELS, 0, 2 * Math.PI);
+    pen.fillStyle = `rgb(${GOLD} / 16%)`;
+    pen.fill();
+    pen.lineWidth = 1.5;
+    pen.strokeStyle = `rgb(${GOLD} / 90%)`;
+    pen.stroke();
   }
 
-  #name(agent, at) {
+  #pulse(id, since, now) {
+    const part = (now - since) / PULSE_MS;
+    if (part >= 1) { this.pulses.delete(id); return; }
     const { pen, camera } = this;
-    pen.font = `500 12px ${FONT}`;
-    pen.textAlign = "center";
-    pen.textBaseline = "top";
-    pen.lineWidth = 3;
-    pen.strokeStyle = this.dark.matches ? "rgb(12 13 16 / 85%)" : "rgb(250 247 240 / 90%)";
-    pen.fillStyle = this.dark.matches ? "#f2efe8" : "#24221d";
-    const y = at.y + camera.scale * 0.5 + 2;
-    pen.strokeText(agent.name, at.x, y);
-    pen.fillText(agent.name, at.x, y);
+    const [cx, cy] = id.split(":").map(Number);
+    const { x, y } = camera.toPixel(cx * CHUNK, cy * CHUNK);
+    const size = CHUNK * camera.scale;
+    const glow = 1 - part;
+    pen.lineWidth = 2;
+    pen.strokeStyle = `rgb(${GOLD} / ${38 * glow}%)`;
+    pen.strokeRect(x + 1, y + 1, size - 2, size - 2);
+    pen.fillStyle = `rgb(${GOLD} / ${6 * glow}%)`;
+    pen.fillRect(x, y, size, size);
   }
 
   #bubble(bubble, at, now) {
     const { pen, camera } = this;
     pen.font = `13px ${FONT}`;
     bubble.lines ??= wrap(pen, bubble.text, 190, 5);
-    const width = Math.max(...bubble.lines.map((line) => pen.measureText(line).width)) + 20;
-    const height = bubble.lines.length * 17 + 12;
+    bubble.width ??= Math.max(...bubble.lines.map((line) => pen.measureText(line).width)) + 20;
+    const { lines, width } = bubble;
+    const height = lines.length * 17 + 12;
     const x = at.x - width / 2, y = at.y - camera.scale * 0.6 - height - 6;
-    pen.globalAlpha = Math.min(1, (now - bubble.since) / 150, (bubble.until - now) / FADE_MS);
+    pen.globalAlpha = Math.max(0, Math.min(1, (now - bubble.since) / 150, (bubble.until - now) / FADE_MS));
     pen.fillStyle = "#fbf8f1";
     pen.beginPath();
     pen.roundRect(x, y, width, height, 9);
@@ -108,22 +121,9 @@ export class Drawing {
     pen.fillStyle = "#24221d";
     pen.textAlign = "center";
     pen.textBaseline = "top";
-    bubble.lines.forEach((line, number) => pen.fillText(line, at.x, y + 7 + number * 17));
+    lines.forEach((line, number) => pen.fillText(line, at.x, y + 7 + number * 17));
     pen.globalAlpha = 1;
   }
-}
-
-// A colour that is the agent's own, bright enough on every ground.
-export function colourOf(id) {
-  let hash = 0;
-  for (const letter of id) hash = (Math.imul(hash, 31) + letter.codePointAt(0)) >>> 0;
-  return `hsl(${(hash % 36) * 10} 72% ${62 + (hash >> 8) % 3 * 5}%)`;
-}
-
-function tile(pen, x, y, size) {
-  pen.beginPath();
-  pen.roundRect(x, y, size, size, size * 0.28);
-  pen.fill();
 }
 
 function wrap(pen, text, width, most) {

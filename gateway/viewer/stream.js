@@ -1,17 +1,24 @@
-// The spectators' event stream: opened for a list of chunks, kept open, opened anew when it must be.
+// The spectators' event stream: kept open, and moved from one list of chunks to the next without
+// a pause: the old one is heard until the new one answers, and the new one goes on where it was.
+//
 // The browser's own EventSource reconnects with Last-Event-ID; what it gives up on is retried here.
+// `on`: {state(name), ready(chunks, resumed), show(static), delta(delta), resync({chunk?, reason})}.
 
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 15000;
 
 export class Stream {
-  // on: {state(name), show(static), apply(delta) -> whether it followed, resync(reason)}
   constructor(on) {
     this.on = on;
     this.chunks = [];
-    this.source = null;
+    this.position = "";     // The id of the last event heard: where any gateway can go on.
+    this.source = null;     // The one that is heard.
+    this.next = null;       // The one that is to take over, until it answers.
     this.retry = RETRY_MS_MIN;
     this.timer = 0;
+    this.opened = 0;        // How often, for the tests.
+    this.isBeginning = false;
+    addEventListener("online", () => { if (this.timer) this.#open(); });
   }
 
   watch(chunks) {
@@ -19,27 +26,64 @@ export class Stream {
     this.#open();
   }
 
+  // Something is missing: have everything told anew.
+  begin() {
+    if (this.isBeginning) return;
+    this.isBeginning = true;
+    this.position = "";
+    this.#open();
+  }
+
   #open() {
     clearTimeout(this.timer);
-    this.source?.close();
-    const source = new EventSource(`/v1/spectate?chunks=${encodeURIComponent(this.chunks.join(","))}`);
-    this.source = source;
+    this.timer = 0;
+    this.next?.close();
+    const source = new EventSource(this.#address());
+    const chunks = this.chunks;
+    this.next = source;
+    this.opened++;
     const hear = (name, act) => source.addEventListener(name, (message) => {
-      if (source === this.source) act(JSON.parse(message.data));
+      if (source !== this.source && source !== this.next) return;
+      if (name === "session_ready") this.#take(source);
+      if (message.lastEventId) this.position = message.lastEventId;
+      act(JSON.parse(message.data));
     });
-    hear("session_ready", () => { this.retry = RETRY_MS_MIN; this.on.state("live"); });
+    hear("session_ready", ({ resumed }) => this.on.ready(chunks, Boolean(resumed)));
     hear("chunk_static", (chunk) => this.on.show(chunk));
-    hear("chunk_delta", (delta) => { if (!this.on.apply(delta)) this.#open(); });
-    hear("resync", ({ reason }) => this.on.resync(reason));
-    source.onerror = () => {
-      if (source !== this.source) return;
-      this.on.state("lost");
-      if (source.readyState === EventSource.CLOSED) this.#openLater();
-    };
+    hear("chunk_delta", (delta) => this.on.delta(delta));
+    hear("resync", (resync) => this.on.resync(resync));
+    source.onerror = () => this.#failed(source);
+  }
+
+  #address() {
+    const id = this.position ? `&last_event_id=${encodeURIComponent(this.position)}` : "";
+    return `/v1/spectate?chunks=${encodeURIComponent(this.chunks.join(","))}${id}`;
+  }
+
+  // It answers: from here on it is the one that is heard.
+  #take(source) {
+    this.retry = RETRY_MS_MIN;
+    if (source === this.next) {
+      this.isBeginning = false;
+      this.source?.close();
+      this.source = source;
+      this.next = null;
+    }
+    this.on.state("live");
+  }
+
+  #failed(source) {
+    if (source === this.source) this.on.state("lost");
+    else if (source !== this.next) return;
+    else if (this.source?.readyState !== EventSource.OPEN) this.on.state("lost");
+    if (source.readyState === EventSource.CLOSED) this.#openLater(source);
   }
 
   // The server refused (full, starting): wait longer each time, and not all at once.
-  #openLater() {
+  #openLater(source) {
+    if (source === this.next) this.next = null;
+    else if (this.next) return;  // Another one is on its way already.
+    clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#open(), this.retry * (0.75 + Math.random() / 2));
     this.retry = Math.min(this.retry * 2, RETRY_MS_MAX);
   }

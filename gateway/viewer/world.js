@@ -1,67 +1,98 @@
 // What the stream has told: chunks, who stands where, and how each glides to where it is next.
-// It knows nothing of drawing or of the network.
+// It knows nothing of drawing or of the network, and has no clock of its own: the past is a
+// World too, on a clock that somebody moves by hand.
 
 export const CHUNK = 50;
 export const TICK_MS = 200;
 // A delta arrives a little late or early; a glide that is this much longer than a tick has no stops.
 const GLIDE_MS = TICK_MS * 1.15;
+const STEP_CELLS = 4;           // Farther than this at once: it was out of sight, and catches up.
+const CATCH_UP_MS_MAX = 900;
+const CATCH_UP_CELLS_MAX = 60;  // Farther still, and it is simply there.
+const CROSSING_MS = 3000;       // How long it stays drawn at a border that it has left.
 const BUBBLE_MS = 7000;
 
 export class World {
   constructor(now = () => performance.now()) {
     this.now = now;
     this.chunks = new Map();   // id -> {id, cx, cy, generation, tick, terrain, members: Set of ids}
-    this.agents = new Map();   // id -> {id, name, chunk, x, y, fromX, fromY, since, bubble}
-    this.version = 0;          // Grows whenever somebody comes, goes, or a chunk changes.
+    this.agents = new Map();   // id -> {id, kind, name, chunk, x, y, fromX, fromY, since, glide, leaves, bubble}
+    this.crossing = new Set(); // Ids of those with `leaves`: left one chunk, not yet seen in the next.
+    this.version = 0;          // Grows whenever somebody comes or goes, or a chunk does.
+    this.grounds = 0;          // Grows whenever a chunk comes or goes.
   }
 
   // The whole of a chunk. Who is known already glides on; who is not named is gone.
   show(chunk_static) {
-    const [cx, cy] = chunk_static.chunk.split(":").map(Number);
-    const known = this.chunks.get(chunk_static.chunk);
-    const chunk = {
-      id: chunk_static.chunk, cx, cy, generation: chunk_static.generation, tick: chunk_static.tick,
-      terrain: chunk_static.terrain, members: new Set(chunk_static.entities.map((entity) => entity.id)),
-    };
-    for (const id of known?.members ?? []) {
-      if (!chunk.members.has(id) && this.agents.get(id)?.chunk === chunk.id) this.agents.delete(id);
+    const id = chunk_static.chunk;
+    const known = this.chunks.get(id);
+    const [cx, cy] = id.split(":").map(Number);
+    const members = new Set(chunk_static.entities.map((entity) => entity.id));
+    for (const member of known?.members ?? []) {
+      if (!members.has(member) && this.agents.get(member)?.chunk === id) this.#remove(member);
     }
-    this.chunks.set(chunk.id, chunk);
-    for (const entity of chunk_static.entities) this.#place(entity, chunk.id);
-    this.version++;
+    const { generation, tick, terrain } = chunk_static;
+    this.chunks.set(id, { id, cx, cy, generation, tick, terrain, members });
+    for (const entity of chunk_static.entities) this.#place(entity, id);
+    this.#changed();
   }
 
-  // Returns false when the delta does not follow: then the stream must be opened anew.
+  // The chunk as a chunk_static would say it; who is between two chunks is in neither.
+  snapshot(id) {
+    const { generation, tick, terrain, members } = this.chunks.get(id);
+    const entities = [];
+    for (const member of members) {
+      const agent = this.agents.get(member);
+      if (agent?.chunk === id && !agent.leaves) entities.push({ id: agent.id, kind: agent.kind, name: agent.name, x: agent.x, y: agent.y });
+    }
+    return { chunk: id, generation, tick, terrain, entities };
+  }
+
+  // "applied", "old" (told before), "unknown" (no such chunk here), or "gap": something is missing.
   apply(delta) {
     const chunk = this.chunks.get(delta.chunk);
-    if (!chunk || delta.prev_tick > chunk.tick || delta.tick <= chunk.tick) return false;
+    if (!chunk) return "unknown";
+    if (delta.tick <= chunk.tick) return "old";
+    if (delta.prev_tick > chunk.tick) return "gap";
     chunk.tick = delta.tick;
     for (const event of delta.events) this.#happen(event, chunk);
-    return true;
+    return "applied";
   }
 
-  // Keep only the chunks in view.
+  // Forget the chunks that are not among `ids`; returns which these were.
   retain(ids) {
-    for (const id of [...this.chunks.keys()]) {
-      if (ids.includes(id)) continue;
-      for (const member of this.chunks.get(id).members) {
-        if (this.agents.get(member)?.chunk === id) this.agents.delete(member);
-      }
-      this.chunks.delete(id);
+    const gone = [...this.chunks.keys()].filter((id) => !ids.includes(id));
+    for (const id of gone) this.drop(id);
+    return gone;
+  }
+
+  drop(id) {
+    for (const member of this.chunks.get(id)?.members ?? []) {
+      if (this.agents.get(member)?.chunk === id) this.#remove(member);
     }
-    this.version++;
+    this.chunks.delete(id);
+    this.#changed();
+  }
+
+  clear() {
+    this.chunks.clear();
+    this.agents.clear();
+    this.crossing.clear();
+    this.#changed();
   }
 
   // Where an agent is drawn at this moment, in cells.
   at(agent, now) {
-    const part = Math.min(1, (now - agent.since) / GLIDE_MS);
+    const part = Math.max(0, Math.min(1, (now - agent.since) / agent.glide));
     return { x: agent.fromX + (agent.x - agent.fromX) * part, y: agent.fromY + (agent.y - agent.fromY) * part };
   }
 
-  // Whether anything is still moving or fading.
+  // Whether anything is still moving or fading. Also lets go of who never arrived.
   isStirring(now) {
+    for (const id of this.crossing) if (now >= this.agents.get(id).leaves) this.#depart(id);
+    if (this.crossing.size) return true;
     for (const agent of this.agents.values()) {
-      if (now - agent.since < GLIDE_MS || (agent.bubble && now < agent.bubble.until)) return true;
+      if (now - agent.since < agent.glide || (agent.bubble && now < agent.bubble.until)) return true;
     }
     return false;
   }
@@ -80,8 +111,11 @@ export class World {
       case "left":
         chunk.members.delete(event.id);
         // It may have been seen entering the next chunk before it was seen leaving this one.
-        if (agent?.chunk === chunk.id) this.agents.delete(event.id);
-        this.version++;
+        if (agent?.chunk !== chunk.id) break;
+        if (event.to && this.chunks.has(event.to)) {
+          agent.leaves = this.now() + CROSSING_MS;
+          this.crossing.add(event.id);
+        } else this.#depart(event.id);
         break;
       case "said":
         if (agent) agent.bubble = { text: event.text, since: this.now(), until: this.now() + BUBBLE_MS };
@@ -89,23 +123,43 @@ export class World {
     }
   }
 
-  #place({ id, name, x, y }, chunk) {
+  #changed() {
+    this.version++;
+    this.grounds++;
+  }
+
+  #depart(id) {
+    this.#remove(id);
+    this.version++;
+  }
+
+  #remove(id) {
+    this.agents.delete(id);
+    this.crossing.delete(id);
+  }
+
+  #place({ id, kind, name, x, y }, chunk) {
     const agent = this.agents.get(id);
-    if (agent) {
-      agent.chunk = chunk;
-      agent.name = name ?? agent.name;
-      if (agent.x !== x || agent.y !== y) this.#glide(agent, x, y);
-    } else {
-      this.agents.set(id, { id, name: name ?? id, chunk, x, y, fromX: x, fromY: y, since: -Infinity, bubble: null });
+    if (!agent) {
+      this.agents.set(id, { id, kind, name: name ?? id, chunk, x, y, fromX: x, fromY: y, since: -Infinity, glide: GLIDE_MS, leaves: 0, bubble: null });
+      return;
     }
+    agent.chunk = chunk;
+    agent.name = name ?? agent.name;
+    agent.leaves = 0;
+    this.crossing.delete(id);
+    if (agent.x !== x || agent.y !== y) this.#glide(agent, x, y);
   }
 
   #glide(agent, x, y) {
-    const here = this.at(agent, this.now());
-    const far = Math.abs(x - here.x) + Math.abs(y - here.y) > 4;
-    agent.fromX = far ? x : here.x;
-    agent.fromY = far ? y : here.y;
-    agent.since = this.now();
+    const now = this.now();
+    const here = this.at(agent, now);
+    const cells = Math.abs(x - here.x) + Math.abs(y - here.y);
+    const jumps = cells > CATCH_UP_CELLS_MAX;
+    agent.fromX = jumps ? x : here.x;
+    agent.fromY = jumps ? y : here.y;
+    agent.glide = cells > STEP_CELLS ? Math.min(CATCH_UP_MS_MAX, GLIDE_MS * (cells / STEP_CELLS)) : GLIDE_MS;
+    agent.since = now;
     agent.x = x;
     agent.y = y;
   }

@@ -72,8 +72,8 @@ async def _talk(
     refused = sum(count for talker in talkers for count in talker.refused.values())
     start = "answer to ack" if two_steps else "request to ack"
     return [
-        Figure(case, "acks a second", len(waits) / seconds, least=size.rate * 0.9),
-        Figure(case, "of which refused", refused / seconds),
+        Figure(case, "accepted a second", len(waits) / seconds, least=size.rate * 0.9),
+        Figure(case, "refused a second", refused / seconds),
         Figure(case, f"{start}, p50", percentile(waits, 50), "ms", most=P50_MS),
         Figure(case, f"{start}, p90", percentile(waits, 90), "ms"),
         Figure(case, f"{start}, p99", percentile(waits, 99), "ms", most=P99_MS),

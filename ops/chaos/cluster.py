@@ -19,7 +19,7 @@ import httpx
 import trio
 
 from common.errors import Unavailable
-from common.limits import SHUTDOWN_SECONDS_MAX, START_SECONDS_MAX
+from common.limits import START_SECONDS_MAX, STOP_SECONDS_MAX
 from ops.up import run_folder
 from ops.up.child import Born, Spec, give_birth, lines
 from ops.up.run_folder import Running
@@ -29,7 +29,7 @@ SETTINGS = (
     "TESSERA_SIGNUPS_PER_MIN", "TESSERA_SESSIONS_PER_MIN", "TESSERA_KEYS_PER_HOUR",
     "TESSERA_COMMANDS_PER_S", "TESSERA_CHAT_PER_MIN", "TESSERA_SPECTATORS_PER_ADDRESS",
 )  # fmt: skip
-END_SECONDS_MAX = SHUTDOWN_SECONDS_MAX + 6.0  # Then it is killed: it has promised 5 s.
+END_SECONDS_MAX = 2 * STOP_SECONDS_MAX  # Then it is killed: it has promised half of that.
 ASK_SECONDS = 0.1
 
 
@@ -120,7 +120,7 @@ def _spec(cluster: Cluster) -> Spec:
     return Spec(
         role="up",
         n=0,
-        argv=(sys.executable, "-P", "-m", "ops.cli", "up", *options),
+        argv=(sys.executable, "-P", "-m", "ops", "up", *options),
         environment={**generous, "DATABASE_URL": "", "REDIS_URL": ""},
         death_signal=signal.SIGTERM,
     )

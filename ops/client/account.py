@@ -101,4 +101,11 @@ def refusal_of(answer: httpx.Response) -> Refused:
         problem = wire.structure_leniently(wire.parse(answer.content), _Problem)
     except wire.Malformed:
         problem = _Problem(detail=answer.text[:200])
-    return Refused(answer.status_code, problem.code, problem.detail, problem.retry_after_ms)
+    after_ms = problem.retry_after_ms or _retry_after_ms(answer)
+    return Refused(answer.status_code, problem.code, problem.detail, after_ms)
+
+
+def _retry_after_ms(answer: httpx.Response) -> int | None:
+    """What a proxy in between says, which knows no field of ours."""
+    seconds = answer.headers.get("retry-after", "")
+    return int(seconds) * 1000 if seconds.isascii() and seconds.isdecimal() else None

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from common import wire
+from common.errors import Misconfigured
 from ops.client.account import Credentials
 
 
@@ -37,4 +38,9 @@ class Keyring:
     def _all(self) -> list[Credentials]:
         if not self.path.exists():
             return []
-        return wire.decode(self.path.read_bytes(), list[Credentials])
+        try:
+            return wire.decode(self.path.read_bytes(), list[Credentials])
+        except (OSError, wire.Malformed) as error:
+            raise Misconfigured(
+                f"the keys in {self.path} cannot be read ({error}); mend that file, or move it away"
+            ) from None

@@ -22,7 +22,7 @@ from trio_websocket import (
 from common import wire
 from common.frames import ClientFrame, ServerFrame, SessionReady
 from common.refusals import CloseCode
-from ops.client.account import Ticket, open_session, refusal_of
+from ops.client.account import Refused, Ticket, open_session, refusal_of
 from ops.client.socket import open_socket
 
 RETRY_SECONDS_MIN = 0.1
@@ -106,16 +106,25 @@ class Link:
 
     async def _rejected(self, rejected: ConnectionRejected) -> None:
         """Too late to resume: begin a session. Busy or starting: try again. Else it is final."""
-        refusal = refusal_of(httpx.Response(rejected.status_code, content=rejected.body))
+        refusal = refusal_of(_response_of(rejected))
         if refusal.code == "resume_refused":
             try:
                 self.ticket = await open_session(self.http, self.api_key)
             except httpx.TransportError:
                 return
+            except Refused as refused:
+                await self._pause_if_it_passes(refused)
+                return
             self._resumable = False
             self.begin(self.ticket)
-        elif refusal.status < 429:
+        else:
+            await self._pause_if_it_passes(refusal)
+
+    async def _pause_if_it_passes(self, refusal: Refused) -> None:
+        """Wait as long as the server says; raise ``refusal`` when it will say so again."""
+        if refusal.status < 429:
             raise refusal from None
+        await trio.sleep((refusal.retry_after_ms or 0) / 1000)
 
     async def _connect_once(self) -> None:
         path = self.ticket.ws_path
@@ -149,6 +158,11 @@ class Link:
         if self.tap is not None:
             self.tap.sent(frame)
         await socket.send_message(wire.encode(frame).decode())
+
+
+def _response_of(rejected: ConnectionRejected) -> httpx.Response:
+    headers = httpx.Headers(list(rejected.headers or ()))
+    return httpx.Response(rejected.status_code, headers=headers, content=rejected.body)
 
 
 def _read(message: str | bytes) -> ServerFrame | None:

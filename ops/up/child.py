@@ -11,8 +11,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -38,8 +38,8 @@ class Spec:
     death_signal: signal.Signals = signal.SIGKILL
     """What it gets when the supervisor is gone: quick first, kind second."""
     port: int | None = None
-    routine: bytes | None = None
-    """What the lines have in them that nobody wants to see."""
+    routine: tuple[bytes, ...] = ()
+    """What lines have in them that nobody wants to see, unless it dies."""
     ours: bool = False
 
     @property
@@ -65,17 +65,16 @@ class Born:
 def give_birth(spec: Spec) -> Born:
     """Start it. From the main thread only: the kernel takes the thread that did for the parent."""
     reading, writing = os.pipe()
-    tether = (sys.executable, "-I", "-S", str(_TETHER))
-    promise = (str(os.getpid()), str(int(spec.death_signal)), spec.user or "-")
     try:
-        process = subprocess.Popen(  # noqa: S603 - our own words, and no shell.
-            (*tether, *promise, *spec.argv),
-            env={**os.environ, **spec.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with _interrupts_blocked():
+            process = subprocess.Popen(  # noqa: S603 - our own words, and no shell.
+                tethered(spec.argv, spec.death_signal, spec.user),
+                env={**os.environ, **spec.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
     except BaseException:
         os.close(reading)
         raise
@@ -84,7 +83,28 @@ def give_birth(spec: Spec) -> Born:
     return Born(process, trio.lowlevel.FdStream(reading))
 
 
-async def lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
+def tethered(
+    argv: Sequence[str], death_signal: signal.Signals, user: str | None
+) -> tuple[str, ...]:
+    """What to run so that ``argv`` runs as ``user`` and ends with the thread that started it."""
+    promise = (str(os.getpid()), str(int(death_signal)), user or "-")
+    return (sys.executable, "-I", "-S", str(_TETHER), *promise, *argv)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Inherited by what is started meanwhile; the tether lets them through when it can.
+
+    Before that a SIGINT (PostgreSQL's stop signal) would be a traceback of the tether's Python.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+async def lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[bytes, None]:
     """The lines of ``stream``, without their ends; one that is too long comes in pieces."""
     pending = b""
     while chunk := await stream.receive_some(_READ_BYTES):

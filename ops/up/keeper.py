@@ -7,8 +7,9 @@ It does not judge whether a child is ready (``ops.up.ready``).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from common.limits import RELAY_SECONDS_MAX
 from ops.up import run_folder
 from ops.up.backoff import Backoff
 from ops.up.child import Born, Spec, give_birth, lines
+
+UNSAID_LINES = 20  # Routine lines of a life, kept until it ends: a start of PostgreSQL has ten.
 
 log = structlog.get_logger("tessera.up")
 
@@ -40,27 +43,36 @@ class Keeper:
     refusal: str | None = None
     """The last line of a life that ended with exit code 2: the operator must mend something."""
     last_line: str = ""
+    _unsaid: deque[bytes] = attrs.field(factory=lambda: deque(maxlen=UNSAID_LINES))
     _backoff: Backoff = attrs.field(factory=Backoff)
     _stopping: trio.Event = attrs.field(factory=trio.Event)
     _ended: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
         """Return after ``stop`` only. Shielded: cancelling would leave a process behind."""
-        with trio.CancelScope(shield=True):
-            while not self._stopping.is_set():
-                born_at = trio.current_time()
-                code = await self._live()
-                if self._stopping.is_set():
-                    break
-                self._backoff = self._backoff.died(trio.current_time() - born_at)
-                pause = self._backoff.delay_seconds
-                self.refusal = self.last_line if code == 2 else None
-                log.warning(
-                    "it ended and is started again", name=self.spec.name, code=code, in_s=pause
-                )
-                with trio.move_on_after(pause):
-                    await self._stopping.wait()
-        self._ended.set()
+        try:
+            with trio.CancelScope(shield=True):
+                while not self._stopping.is_set():
+                    born_at = trio.current_time()
+                    code = await self._live()
+                    if self._stopping.is_set():
+                        break
+                    self._say_the_unsaid()
+                    self._backoff = self._backoff.died(trio.current_time() - born_at)
+                    pause = self._backoff.delay_seconds
+                    self.refusal = self.last_line if code == 2 else None
+                    log.warning(
+                        "it ended and is started again", name=self.spec.name, code=code, in_s=pause
+                    )
+                    with trio.move_on_after(pause):
+                        await self._stopping.wait()
+        finally:
+            self._ended.set()
+
+    def _say_the_unsaid(self) -> None:
+        """Why it died may be in what nobody wanted to see."""
+        while self._unsaid:
+            self.relay(self.spec.name, self._unsaid.popleft())
 
     @property
     def young_deaths(self) -> int:
@@ -97,12 +109,17 @@ class Keeper:
         return code
 
     async def _pass_on(self, output: trio.abc.ReceiveStream) -> None:
-        async with output:
-            async for line in lines(output):
-                if self.spec.routine is not None and self.spec.routine in line:
+        async with output, aclosing(lines(output)) as said:
+            async for line in said:
+                if any(mark in line for mark in self.spec.routine):
+                    self._unsaid.append(line)
                     continue
                 self.last_line = line.decode(errors="replace") or self.last_line
-                self.relay(self.spec.name, line)
+                try:
+                    self.relay(self.spec.name, line)
+                except Exception:
+                    self.kill()  # Else we would wait for its end, and nobody would ask for it.
+                    raise
 
 
 _UNLIMITED = trio.CapacityLimiter(float("inf"))  # A thread a child, and children are few.

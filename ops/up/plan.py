@@ -22,6 +22,21 @@ from common.errors import Misconfigured
 from ops.embedded.launch import Launch
 from ops.up.child import Spec
 
+# What servers say when all is well; warnings and worse remain.
+_ROUTINE = {
+    "postgres": (
+        b" LOG:  ",
+        b"FATAL:  the database system is ",  # Starting, recovering: we ask until it can.
+        b"DETAIL:  Consistent recovery state has not been yet reached",
+    ),
+    "redis": (
+        b" * ",
+        b"WARNING Memory overcommit must be enabled",  # How to set up a machine for it alone.
+        b"Received SIGTERM scheduling shutdown",
+        b"Valkey is now ready to exit",
+    ),
+}
+
 
 @attrs.frozen
 class Plan:
@@ -57,8 +72,7 @@ class Plan:
             # repairs itself from its log at the next start, Valkey writes out what it has.
             death_signal=signal.SIGQUIT if launch.role == "postgres" else signal.SIGTERM,
             port=launch.port,
-            # Warnings and worse remain.
-            routine=b" LOG:  " if launch.role == "postgres" else b" * ",
+            routine=_ROUTINE[launch.role],
         )
 
     def shard_specs(self, database_url: str, redis_url: str) -> list[Spec]:
@@ -131,7 +145,7 @@ def trouble_with_port(host: str, port: int) -> str | None:
 
 def _tessera(*words: str) -> tuple[str, ...]:
     # -P: what happens to lie in the working directory is not the program.
-    return (sys.executable, "-P", "-m", "ops.cli", *words)
+    return (sys.executable, "-P", "-m", "ops", *words)
 
 
 def _urls(database_url: str, redis_url: str) -> dict[str, str]:

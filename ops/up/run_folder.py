@@ -10,9 +10,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import attrs
 import psutil
@@ -79,24 +80,58 @@ def held(data: Path) -> Iterator[Path]:
     """Make ``data`` and its run folder (which is returned), and keep everybody else out.
 
     Misconfigured when somebody has it, or it cannot be written. The kernel lets go of the lock
-    when the process ends, however it ends.
+    when the process ends, however it ends. Where nothing was kept, nothing is left in the end.
     """
     folder = data / "run"
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(exist_ok=True)
-        lock = open(data / "lock", "a+")  # noqa: SIM115 - closed below, after the yield.
-    except OSError as error:
-        raise Misconfigured(
-            f"the data folder {data} cannot be used ({error.strerror});"
-            " choose another with --data, or correct its permissions"
-        ) from None
-    with lock:
-        _take(lock.fileno(), data)
+    new = [place for place in (data, *data.parents) if not place.exists()]
+    with _locked(data, folder) as lock:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield folder
+        try:
+            yield folder
+        finally:
+            _leave_no_trace(data, new)
+
+
+def _locked(data: Path, folder: Path) -> TextIO:
+    """Open the lock and take it."""
+    while True:
+        try:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
+            lock = open(data / "lock", "a+")  # noqa: SIM115 - the caller's to close.
+        except OSError as error:
+            raise Misconfigured(
+                f"the data folder {data} cannot be used ({error.strerror});"
+                " choose another with --data, or correct its permissions"
+            ) from None
+        try:
+            _take(lock.fileno(), data)
+            if _is_there(data / "lock", lock.fileno()):
+                return lock
+        except BaseException:
+            lock.close()
+            raise
+        # Somebody left no trace between our opening and our taking: this one keeps nobody out.
+        lock.close()
+
+
+def _is_there(path: Path, opened: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(opened))
+    except FileNotFoundError:
+        return False
+
+
+def _leave_no_trace(data: Path, new: Sequence[Path]) -> None:
+    """Remove what is ours when nothing was ever kept here, and the folders that were ``new``."""
+    with suppress(OSError):
+        if {path.name for path in data.iterdir()} <= {"run", "lock"}:
+            (data / "run").rmdir()  # Not if anybody is listed.
+            (data / "lock").unlink()
+            for place in new:
+                place.rmdir()
 
 
 def _take(lock: int, data: Path) -> None:

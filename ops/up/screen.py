@@ -37,15 +37,15 @@ class Screen:
         if self.format == "json":
             log.info(event, **facts)
         else:
-            print(event, flush=True)
+            _print(event)
 
     def relay(self, name: str, line: bytes) -> None:
         """Show a line that the child ``name`` wrote."""
         text = line.decode(errors="replace")
         if self.format == "text":
-            print(f"{self._prefix(name)} {mask(text)}", flush=True)
+            _print(f"{self._prefix(name)} {mask(text)}")
         elif _is_json_object(text):
-            print(text, flush=True)
+            _print(text)
         else:
             log.info(text, child=name)
 
@@ -69,6 +69,16 @@ class Screen:
         if wants_colour(sys.stdout, os.environ):
             return click.style(prefix, fg=_COLOURS.get(name.split("-")[0], "blue"))
         return prefix
+
+
+def _print(line: str) -> None:
+    """Print ``line``, unless whoever read us has gone: the world goes on without."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # What is left in the buffer would be tried again, and be an error at our own end.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _is_json_object(text: str) -> bool:

@@ -2,23 +2,28 @@
 
 Servers, then shards and gateways, then bots: each stage is a block inside the one before, so
 whatever ends it (a signal, an error, half-way up) it comes down in the opposite order, by
-itself, within SHUTDOWN_SECONDS_MAX. Errors leave as common.errors; the caller words them.
+itself, within STOP_SECONDS_MAX. Errors leave as common.errors; the caller words them.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
 import structlog
 import trio
 
+from common.errors import Trouble
 from common.limits import (
+    BOTS_ENDED_SECONDS,
+    GATEWAYS_ENDED_SECONDS,
     REACH_SECONDS_MAX,
-    SHUTDOWN_SECONDS_MAX,
+    SERVERS_ENDED_SECONDS,
+    SHARDS_ENDED_SECONDS,
     START_SECONDS_MAX,
     SURVIVORS_SECONDS_MAX,
 )
@@ -31,14 +36,11 @@ from ops.up.screen import Screen
 
 log = structlog.get_logger("tessera.up")
 
-# Shares of the time to end, counted from the signal: whoever is quick leaves more to the next.
-_BOTS_SHARE, _GATEWAYS_SHARE, _SHARDS_SHARE, _SERVERS_SHARE = 0.15, 0.45, 0.75, 1.0
-
 
 async def up(plan: Plan, settings: Settings, screen: Screen) -> None:
     """Run the world until SIGINT, SIGTERM or SIGHUP; then everything has ended."""
     async with _until_told() as ending:
-        with run_folder.held(plan.data) as folder:
+        with _forgiven(ending), run_folder.held(plan.data) as folder:
             async with screen.step("Waiting for the processes of a tessera that was killed"):
                 await _outlive_survivors(folder)
             check_ports(plan)
@@ -50,14 +52,26 @@ class _Ending:
     """When the end began; the stages' deadlines hang on it."""
 
     began: float | None = None
+    told: bool = False
+    """Whether a signal wished it; else something went wrong."""
 
     def begin(self) -> float:
         if self.began is None:
             self.began = trio.current_time()
         return self.began
 
-    def by(self, share: float) -> Callable[[], float]:
-        return lambda: self.begin() + share * SHUTDOWN_SECONDS_MAX
+    def after(self, seconds: float) -> Callable[[], float]:
+        return lambda: self.begin() + seconds
+
+
+@contextmanager
+def _forgiven(ending: _Ending) -> Iterator[None]:
+    """Whoever was told to end has nothing to complain about: Ctrl-C may have hit its helpers."""
+    try:
+        yield
+    except* (Trouble, OSError):  # asyncpg leaves a bare one when it is cancelled while it connects.
+        if not ending.told:
+            raise
 
 
 @asynccontextmanager
@@ -78,6 +92,7 @@ async def _until_told() -> AsyncIterator[_Ending]:
 async def _listen(signals: AsyncIterator[int], ending: _Ending, world: trio.CancelScope) -> None:
     async for _ in signals:
         ending.begin()
+        ending.told = True
         world.cancel()
 
 
@@ -108,7 +123,9 @@ class _World:
     async def run(self) -> None:
         servers = await self._prepare()
         specs = [self.plan.server(launch) for launch in servers.launches]
-        async with kept(specs, self.folder, self.screen.relay, self.ending.by(_SERVERS_SHARE)):
+        async with kept(
+            specs, self.folder, self.screen.relay, self.ending.after(SERVERS_ENDED_SECONDS)
+        ):
             await self._lay_out(servers)
             await self._run_processes(servers)
 
@@ -117,15 +134,16 @@ class _World:
 
         launches: dict[str, Launch] = {}
 
-        async def prepare(make: Callable[[Path], Launch], folder: Path) -> None:
-            launch = await trio.to_thread.run_sync(make, folder)
+        async def prepare(make: Callable[[], Launch]) -> None:
+            launch = await trio.to_thread.run_sync(make)
             launches[launch.role] = launch
 
         async with self.screen.step("Preparing the database"), trio.open_nursery() as nursery:
             if self.settings.database_url is None:
-                nursery.start_soon(prepare, postgres.prepare, self.plan.data / "postgres")
+                place, heed = self.plan.data / "postgres", trio.from_thread.check_cancelled
+                nursery.start_soon(prepare, partial(postgres.prepare, place, heed))
             if self.settings.redis_url is None:
-                nursery.start_soon(prepare, valkey.prepare, self.plan.data / "redis")
+                nursery.start_soon(prepare, partial(valkey.prepare, self.plan.data / "redis"))
         return _Servers(
             self.settings.database_url or launches["postgres"].url,
             self.settings.redis_url or launches["redis"].url,
@@ -157,12 +175,16 @@ class _World:
         shards, gateways = self.plan.shard_specs(*urls), self.plan.gateway_specs(*urls)
         folder, relay = self.folder, self.screen.relay
         async with (
-            kept(shards, folder, relay, self.ending.by(_SHARDS_SHARE)) as shard_keepers,
-            kept(gateways, folder, relay, self.ending.by(_GATEWAYS_SHARE)) as gateway_keepers,
+            kept(shards, folder, relay, self.ending.after(SHARDS_ENDED_SECONDS)) as shard_keepers,
+            kept(
+                gateways, folder, relay, self.ending.after(GATEWAYS_ENDED_SECONDS)
+            ) as gateway_keepers,
         ):
             async with self.screen.step("Starting shards and gateways"):
                 await all_ready([*shard_keepers, *gateway_keepers])
-            async with kept(self.plan.bots_specs(), folder, relay, self.ending.by(_BOTS_SHARE)):
+            async with kept(
+                self.plan.bots_specs(), folder, relay, self.ending.after(BOTS_ENDED_SECONDS)
+            ):
                 self._say_hello()
                 await trio.sleep_forever()
 

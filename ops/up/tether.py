@@ -2,8 +2,9 @@
 
 A script of its own, run by path as ``python -I -S tether.py PID SIGNAL USER PROGRAM ...``: it
 asks the kernel for SIGNAL at the death of its parent, process PID, and then is PROGRAM, with the
-same pid. It stays a separate step because the request has to come after the change of user
-(which clears it), and outside the supervisor, where other threads run. USER is a name or "-".
+same pid; a SIGINT that was blocked waits until then. It stays a separate step because the request
+has to come after the change of user (which clears it), and outside the supervisor, where other
+threads run. USER is a name or "-".
 
 Only Linux has this request. Elsewhere children outlive a supervisor that is killed with SIGKILL.
 """
@@ -13,19 +14,22 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import signal
 import sys
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(words: list[str]) -> None:
-    supervisor, signal, user, *argv = words
+    supervisor, death_signal, user, *argv = words
     if user != "-":
         _become(user)
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal))
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(death_signal))
         if os.getppid() != int(supervisor):
             sys.exit("the supervisor died while this was starting")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # What it is after this, but without Python.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.execv(argv[0], argv)  # noqa: S606 - the supervisor's own words, and no shell.
 
 

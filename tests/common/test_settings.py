@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import Misconfigured
-from common.settings import read_settings
+from common.settings import COUNT_MAX, look_at_settings, read_settings
 
 
 def test_an_empty_environment_gives_the_protocols_defaults() -> None:
@@ -35,3 +35,94 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         )
     for name in ("TESSERA_COMMANDS_PER_S", "TESSERA_AGENTS_MAX", "TESSERA_TRUSTED_PROXIES"):
         assert name in str(wrong.value)
+
+
+def wrong_with(**environment: str) -> str:
+    """The one complaint about ``environment``."""
+    _, (complaint,) = look_at_settings(environment)
+    return complaint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hunter2@db/world",
+        "hunter2",
+        "postgresql:/me:hunter2@db/world",
+        "postgresql://",
+        "postgresql://me:hunter2@:5432/world",
+        "postgresql://me:hunter2@db:0/world",
+        "postgresql://me:hunter2@db:65536/world",
+        "postgresql://me:hunter/2@db:5432/world",
+        "postgresql://me:hunter2@[::1/world",
+        "hunter2!://db",
+    ],
+)
+def test_a_database_that_cannot_be_one_is_said_without_its_password(url: str) -> None:
+    complaint = wrong_with(DATABASE_URL=url)
+    assert "write it as postgresql://user@host:5432/name" in complaint
+    assert "hunter" not in complaint
+
+
+@pytest.mark.parametrize("url", ["http://r", "redis://", "redis://:hunter2@r:port/0", "r:6379"])
+def test_a_redis_that_cannot_be_one_is_said_without_its_password(url: str) -> None:
+    complaint = wrong_with(REDIS_URL=url)
+    assert "write it as redis://host:6379/0" in complaint
+    assert "hunter" not in complaint
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"DATABASE_URL": "postgres://me:pw@db.example/world?sslmode=require"},
+        {"DATABASE_URL": "postgresql://one:5432,two:5433/world"},
+        {"DATABASE_URL": "postgresql:///world?host=/var/run/postgresql"},
+        {"DATABASE_URL": "postgresql://me@[::1]:5432/world"},
+        {"REDIS_URL": "rediss://r:6380"},
+        {"REDIS_URL": "unix:///run/valkey.sock?db=0"},
+    ],
+)
+def test_every_way_to_name_a_server_is_taken(environment: dict[str, str]) -> None:
+    assert look_at_settings(environment)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("TESSERA_AGENT_MAX", "did you mean TESSERA_AGENTS_MAX?"),
+        ("TESSERA_LOGFORMAT", "did you mean TESSERA_LOG_FORMAT?"),
+        ("TESSERA_COLOUR", "unset it"),
+    ],
+)
+def test_a_name_that_nobody_knows_is_wrong(name: str, advice: str) -> None:
+    assert wrong_with(**{name: "1"}) == f"{name} is no setting, {advice}"
+
+
+def test_names_of_others_and_of_the_tests_are_nobodys_business() -> None:
+    assert look_at_settings({"TESSERA_TEST_URL": "x", "TESSERAE": "x", "TESSERA_OLD": ""})[1] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["many", "-1", "1e3", "1.5", "1_000", "٣", "9" * 5000, "1000000001"]
+)
+def test_what_is_no_count_is_said_in_plain_words(text: str) -> None:
+    complaint = wrong_with(TESSERA_AGENTS_MAX=text)
+    assert str(COUNT_MAX) in complaint
+    assert "literal" not in complaint
+
+
+def test_an_address_is_no_network_and_its_network_is_named() -> None:
+    assert "write 10.0.0.0/8" in wrong_with(TESSERA_TRUSTED_PROXIES="::1, 10.0.0.1/8")
+    assert "as 10.0.0.0/8" in wrong_with(TESSERA_TRUSTED_PROXIES="all")
+
+
+def test_what_is_missing_is_said_with_what_is_wrong() -> None:
+    with pytest.raises(Misconfigured, match=r"REDIS_URL: .*set DATABASE_URL"):
+        read_settings({"REDIS_URL": "http://r"}, needed=("DATABASE_URL", "REDIS_URL"))
+
+
+def test_what_can_be_read_is_there_beside_what_is_wrong() -> None:
+    settings, wrong = look_at_settings({"DATABASE_URL": "postgresql://db/x", "REDIS_URL": "r"})
+    assert settings.database_url == "postgresql://db/x"
+    assert settings.redis_url is None
+    assert len(wrong) == 1

@@ -72,7 +72,7 @@ def tessera_up(
     with open(path, "ab") as log:
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "ops.cli", "up",
+                sys.executable, "-m", "ops", "up",
                 "--port", str(port), "--gateways", str(gateways), "--shards", str(shards),
                 "--bots", str(bots), "--data", str(data), "--log-format", "json",
             ],

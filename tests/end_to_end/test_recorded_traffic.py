@@ -73,7 +73,7 @@ async def visit(http: httpx.AsyncClient, name: str) -> list[dict[str, Any]]:
     session = (await http.post("/v1/sessions", json={}, headers=bearer)).json()
     token = {"Authorization": f"Bearer {session['session_token']}"}
     await http.get("/v1/sessions/current", headers=token)
-    for path in ("/v1/world", "/healthz", "/readyz", "/v1/agents/agt_nobody"):
+    for path in ("/v1/world", "/v1/chunks", "/healthz", "/readyz", "/v1/agents/agt_nobody"):
         await http.get(path)
     async with connected(str(http.base_url).rstrip("/"), session, who["agent_id"]) as agent:
         await agent.next("chunk_static")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
+from urllib.parse import urlsplit
 
 import asyncpg
 import attrs
@@ -128,6 +129,62 @@ async def test_a_port_in_use_is_misconfigured(settings: Settings) -> None:
     (leaf,) = _leaves(raised.value)
     assert isinstance(leaf, Misconfigured)
     assert f"127.0.0.1:{port}" in str(leaf)
+
+
+async def test_a_gateway_that_starts_before_postgres_waits_for_it(settings: Settings) -> None:
+    assert settings.database_url is not None
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        metrics_port = probe.getsockname()[1]
+    there = urlsplit(settings.database_url)
+    away = there._replace(netloc=f"{there.netloc.rpartition('@')[0]}@127.0.0.1:{port}").geturl()
+    stop = trio.Event()
+    start = partial(run, attrs.evolve(settings, database_url=away), host="127.0.0.1", port=0)
+    started = trio.Event()
+
+    async def serve(task_status: trio.TaskStatus[tuple[int, int]]) -> None:
+        await start(metrics_port=metrics_port, name="test", stop=stop, task_status=task_status)
+
+    async def wait_started() -> None:
+        await nursery.start(serve)
+        started.set()
+
+    ready_url = f"http://127.0.0.1:{metrics_port}/readyz"
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery, httpx.AsyncClient(trust_env=False) as http:
+            nursery.start_soon(wait_started)
+            while (answer := await _answer(http, ready_url)) is None:
+                await trio.sleep(0.05)
+            assert answer.status_code == 503
+            assert "postgres" in answer.json()
+            assert (await http.get(ready_url.replace("readyz", "healthz"))).status_code == 200
+            assert not started.is_set()
+            relay = partial(_relay, there.hostname or "", there.port or 0)
+            await nursery.start(partial(trio.serve_tcp, relay, port, host="127.0.0.1"))
+            await started.wait()
+            assert "postgres" not in (await http.get(ready_url)).json()
+            stop.set()
+            nursery.cancel_scope.cancel()
+
+
+async def _answer(http: httpx.AsyncClient, url: str) -> httpx.Response | None:
+    try:
+        return await http.get(url)
+    except httpx.TransportError:
+        return None
+
+
+async def _relay(host: str, port: int, near: trio.SocketStream) -> None:
+    async def pass_on(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            async for some in source:
+                await sink.send_all(some)
+        nursery.cancel_scope.cancel()
+
+    async with await trio.open_tcp_stream(host, port) as far, trio.open_nursery() as nursery:
+        nursery.start_soon(pass_on, near, far)
+        nursery.start_soon(pass_on, far, near)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -12,8 +12,8 @@ from common.tokens import Kind, new_token
 from ops.command import run, settings_needing, unique_name
 
 
-def failing_with(*errors: Exception) -> Callable[[], Awaitable[None]]:
-    async def fail(error: Exception) -> None:
+def failing_with(*errors: BaseException) -> Callable[[], Awaitable[None]]:
+    async def fail(error: BaseException) -> None:
         raise error
 
     async def work() -> None:
@@ -59,6 +59,11 @@ def test_trouble_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_bug_is_a_traceback_even_beside_trouble() -> None:
     with pytest.raises(ExceptionGroup):
         run(lambda: failing_with(Misconfigured("set it"), ZeroDivisionError()))
+
+
+def test_a_ctrl_c_is_one_whatever_else_it_broke() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(lambda: failing_with(ZeroDivisionError(), KeyboardInterrupt()))
 
 
 def test_everything_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

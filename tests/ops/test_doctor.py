@@ -70,3 +70,23 @@ def test_an_unreachable_database_is_named_without_its_password(
 
     assert "DATABASE_URL" in finding.advice
     assert "swordfish" not in str(finding)
+
+
+def test_a_server_that_is_named_is_looked_at_though_another_setting_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "REACH_SECONDS_MAX", 0.0)
+    environment = {
+        "DATABASE_URL": "postgresql://me:swordfish@127.0.0.1:1/world",
+        "REDIS_URL": "http://:swordfish@r",
+        "TESSERA_AGENTS_MAX": "many",
+    }
+
+    assert not doctor.examine(environment, 0, tmp_path)
+
+    said = capsys.readouterr().out
+    assert "PostgreSQL     not reachable" in said
+    assert "embedded" not in said
+    assert "REDIS_URL" in said
+    assert "TESSERA_AGENTS_MAX" in said
+    assert "swordfish" not in said

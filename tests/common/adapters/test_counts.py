@@ -3,7 +3,7 @@ from __future__ import annotations
 from trio.abc import Clock
 
 from common.bus import GatewayBeat, SlotBeat, WorldCounts
-from common.grid import Slot
+from common.grid import ChunkId, Slot
 from tests.common.adapters.bench import (
     ALICE,
     BOB,
@@ -31,6 +31,20 @@ async def test_counts_are_summed_over_all(bench: Bench, clock: Clock) -> None:
     await bus.bind(BOB, EAST)
 
     assert await bus.counts() == WorldCounts(7, 2, 30, frozenset({Slot(0), Slot(1)}))
+
+
+async def test_the_active_chunks_of_all_slots_are_listed_while_their_beats_count(
+    bench: Bench, clock: Clock
+) -> None:
+    bus, shard_bus = bench.gateway_bus(), bench.shard_bus()
+    here, there = ChunkId("0:0"), ChunkId("-7:12")
+    await shard_bus.beat(Slot(0), SlotBeat("one", 1, 5, 1.0, {here: 5}))
+    await shard_bus.beat(Slot(1), SlotBeat("other", 1, 0, 1.0, {there: 0}))
+    assert (await bus.counts()).busiest == {here: 5, there: 0}
+
+    await wait_ms(SHORT.beat_ms_max + 20)
+
+    assert (await bus.counts()).busiest == {}
 
 
 async def test_what_is_over_does_not_count(bench: Bench, clock: Clock) -> None:

@@ -396,7 +396,9 @@ async def test_a_transfer_is_forgotten_after_an_hour_when_every_chunk_has_gone_o
 
 @contextmanager
 def started(launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(launch.argv, user=launch.user, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        launch.argv, user=launch.user, group=launch.user, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             yield process
         finally:

@@ -33,6 +33,7 @@ async def test_it_has_every_call_of_the_protocol(house: Any, autojump_clock: Any
         "GET /v1/sessions/current",
         "DELETE /v1/sessions/current",
         "GET /v1/agents/{agent_id}",
+        "GET /v1/chunks",
         "GET /v1/world",
         "GET /v1/agent",
         "GET /v1/spectate",
@@ -141,6 +142,7 @@ async def test_a_call_is_described_with_what_it_answers(house: Any, autojump_clo
         ("/v1/keys", agent["api_key"]),
         ("/v1/sessions/current", session["session_token"]),
         (f"/v1/agents/{agent['agent_id']}", None),
+        ("/v1/chunks", None),
         ("/v1/world", None),
         ("/healthz", None),
         ("/readyz", None),
@@ -151,6 +153,7 @@ async def test_a_call_is_described_with_what_it_answers(house: Any, autojump_clo
         names = {
             "/v1/keys": "Keys",
             "/v1/sessions/current": "CurrentSession",
+            "/v1/chunks": "ActiveChunks",
             "/v1/world": "WorldFigures",
             "/healthz": "Healthy",
             "/readyz": "Unready",

@@ -34,7 +34,7 @@ async def test_every_case_measures_real_processes_and_says_so_in_its_table() -> 
     assert not [figure for figure in figures if math.isnan(figure.value)]
     assert _value(figures, "agents that stepped, a tick") > 70
     assert _value(figures, "commands journaled a second") > 10
-    assert _value(figures, "acks a second") > 10
+    assert _value(figures, "accepted a second") > 10
     assert _value(figures, "CPU, shard") > 0
 
 

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,7 +35,9 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def started(launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(launch.argv, user=launch.user, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        launch.argv, user=launch.user, group=launch.user, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             yield process
         finally:
@@ -183,6 +185,38 @@ def test_an_interrupted_first_start_is_done_again(folder: Path) -> None:
     postgres.prepare(folder)
     assert not half_made.exists()
     assert (folder / "data" / "global" / "pg_control").exists()
+
+
+class Told(Exception):
+    """To end."""
+
+
+def test_who_is_told_to_end_leaves_no_initdb_behind(folder: Path) -> None:
+    calls = 0
+
+    def heed() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Told
+
+    with pytest.raises(Told):
+        postgres.prepare(folder, heed)
+
+    assert not (folder / "data").exists()
+    assert not (folder / "data.new" / "base" / "5").exists()  # initdb's last deed.
+    deadline = time.monotonic() + 5
+    while _works_on(folder):
+        assert time.monotonic() < deadline
+    postgres.prepare(folder)
+
+
+def _works_on(folder: Path) -> bool:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(str(folder) in word for word in process.cmdline()):
+                return True
+    return False
 
 
 def test_the_port_is_one_that_nobody_has(folder: Path) -> None:

@@ -21,8 +21,9 @@ from tests.ops.simulate.saboteurs import (
 SEEDS_MAX = 200  # The issue's.
 
 
-def first_failure(adapters: Adapters | None = None) -> Outcome:
-    for seed in range(SEEDS_MAX):
+def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
+    """``likely`` is tried first: the seed that found it the last time that all were tried."""
+    for seed in (likely, *range(SEEDS_MAX)):
         outcome = simulate(Plan(seed, minutes=0.5, agents=8, spectators=1), adapters)
         if outcome.violation is not None:
             return outcome
@@ -31,12 +32,12 @@ def first_failure(adapters: Adapters | None = None) -> Outcome:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "adapters",
-    [UNFENCED, FORGETFUL, INDIFFERENT, AGELESS, LEAVING],
+    ("adapters", "likely"),
+    [(UNFENCED, 39), (FORGETFUL, 9), (INDIFFERENT, 16), (AGELESS, 0), (LEAVING, 69)],
     ids=["fence", "dedupe", "transfer table", "generation", "refusals"],
 )
-def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters) -> None:
-    outcome = first_failure(adapters)
+def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters, likely: int) -> None:
+    outcome = first_failure(adapters, likely)
     again = simulate(outcome.plan, adapters)
     assert (again.violation, again.digest) == (outcome.violation, outcome.digest)
     assert simulate(outcome.plan).violation is None, "it is not the sabotage that was found"

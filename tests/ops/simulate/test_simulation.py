@@ -38,8 +38,9 @@ def test_chunks_are_collected_and_come_back() -> None:
         outcome = simulate(Plan(seed, minutes=2, agents=3, spectators=2))
         assert outcome.violation is None, outcome.violation
         counts += outcome.counts
-    assert counts["collected"] > 5
-    assert counts["reborn"] > 0
+        if counts["collected"] > 5 and counts["reborn"] > 0:
+            return
+    raise AssertionError(f"nothing came back: {counts}")
 
 
 def test_the_same_seed_is_the_same_run_and_another_one_is_not() -> None:

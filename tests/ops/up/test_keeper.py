@@ -66,10 +66,50 @@ async def test_what_a_child_says_on_either_stream_is_passed_on(tmp_path: Path) -
 
 async def test_routine_lines_are_not_passed_on(tmp_path: Path) -> None:
     heard = Heard()
-    spec = attrs.evolve(a_shell("echo LOG hello; echo born; exec sleep 60"), routine=b"LOG")
+    spec = attrs.evolve(a_shell("echo LOG hello; echo born; exec sleep 60"), routine=(b"LOG",))
     async with keeping(spec, tmp_path, heard):
         await heard.until(said("born"))
     assert heard.lines == ["shell-0: born"]
+
+
+async def test_routine_lines_are_passed_on_when_it_dies(tmp_path: Path) -> None:
+    heard = Heard()
+    spec = attrs.evolve(a_shell("echo LOG out of memory; exit 1"), routine=(b"LOG",))
+    async with keeping(spec, tmp_path, heard):
+        await heard.until(said("LOG out of memory"))
+
+
+async def test_a_sigint_before_it_is_its_program_is_no_traceback(tmp_path: Path) -> None:
+    heard = Heard()
+    spec = attrs.evolve(a_shell("exec sleep 60"), stop_signal=signal.SIGINT)
+    for milliseconds in range(0, 30, 2):  # Python is there after 5, and gone after 20.
+        async with keeping(spec, tmp_path, heard) as keeper:
+            while keeper.child is None:
+                await trio.lowlevel.checkpoint()
+            born = trio.current_time()
+            while trio.current_time() < born + milliseconds / 1000:
+                await trio.lowlevel.checkpoint()
+    assert heard.lines == []
+
+
+async def test_a_relay_that_fails_leaves_no_child_behind(tmp_path: Path) -> None:
+    def fail(name: str, line: bytes) -> None:
+        raise ZeroDivisionError(line.decode(), name)
+
+    spec, deadline = a_shell("echo $$; exec sleep 60"), trio.current_time() + 5
+    with pytest.raises(ExceptionGroup) as failed, trio.fail_after(10):
+        async with kept([spec], tmp_path, fail, lambda: deadline):
+            await trio.sleep_forever()
+    (error,) = _leaves(failed.value)
+    assert isinstance(error, ZeroDivisionError)
+    await _gone(int(error.args[0]))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
 
 
 async def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path) -> None:

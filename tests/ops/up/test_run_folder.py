@@ -51,6 +51,21 @@ def test_data_is_one_supervisors_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_where_nothing_was_kept_nothing_is_left(tmp_path: Path) -> None:
+    with run_folder.held(tmp_path / "new" / "data"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_there_stays_and_so_does_what_is_in_it(tmp_path: Path) -> None:
+    with run_folder.held(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with run_folder.held(tmp_path):
+        (tmp_path / "redis").mkdir()
+    assert {path.name for path in tmp_path.iterdir()} == {"redis", "run", "lock"}
+
+
 def test_only_the_owner_may_look_into_new_data(tmp_path: Path) -> None:
     with run_folder.held(tmp_path / "data"):
         assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700

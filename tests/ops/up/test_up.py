@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from ops.up.run_folder import Running
 
 pytestmark = pytest.mark.cluster
 
-TESSERA = (sys.executable, "-P", "-m", "ops.cli")
+TESSERA = (sys.executable, "-P", "-m", "ops")
 START_SECONDS_MAX = 60.0
 
 
@@ -216,8 +217,8 @@ def test_nothing_survives_a_supervisor_that_is_killed_but_the_world(folder: Path
         assert answer.json()["name"] == "Survivor"
 
 
-def _sign_up(world: World) -> str:
-    answer = httpx.post(f"{_url(world)}/v1/signup", json={"name": "Survivor"}, trust_env=False)
+def _sign_up(world: World, name: str = "Survivor") -> str:
+    answer = httpx.post(f"{_url(world)}/v1/signup", json={"name": name}, trust_env=False)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["agent_id"])
 
@@ -233,29 +234,138 @@ def _is_alive(child: psutil.Process) -> bool:
         return False
 
 
+MOMENTS = (0.0, 0.15, 0.4, 1.2)  # After the first line of ours, each with some chance added.
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_while_it_starts_for_the_first_time_ends_it_quietly(
+    folder: Path, moment: float
+) -> None:
+    _end_while_starting(folder / "data", moment + random.uniform(0, 0.2))
+
+
+def test_a_signal_while_it_starts_again_ends_it_quietly(folder: Path) -> None:
+    with a_world(folder / "data", "--shards", "1"):
+        pass
+    for moment in MOMENTS:
+        _end_while_starting(folder / "data", moment + random.uniform(0, 0.2))
+
+
+def _end_while_starting(data: Path, moment: float) -> None:
+    """Ctrl-C: a SIGINT to everybody in the terminal's group."""
+    with subprocess.Popen(
+        [*TESSERA, "up", "--port", str(_free_port()), "--data", str(data), "--bots", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
+    ) as process:
+        _until(lambda: _heeds_signals(process.pid))
+        time.sleep(moment)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+        took = time.monotonic() - began
+    assert process.returncode == 0, (moment, said)
+    assert took < 5, (moment, said)
+    assert "Traceback" not in said, (moment, said)
+    assert "tessera: " not in said, (moment, said)
+    assert _working_on(data) == [], moment
+
+
+def _heeds_signals(pid: int) -> bool:
+    """Whether Python has come as far as our first line; before, nobody can say what happens."""
+    caught = Path(f"/proc/{pid}/status").read_text().split("SigCgt:")[1].split()[0]
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def _working_on(data: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            if any(str(data) in word for word in words) and _is_alive(process):
+                found.append(" ".join(words))
+        except psutil.Error:
+            continue
+    return found
+
+
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
 
-        line = refused("up", "--data", str(tmp_path), "--port", str(port))
+        line = refused("up", "--data", str(tmp_path / "new" / "data"), "--port", str(port))
 
     assert line == f"tessera: port {port} is in use; choose another with --port"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_all_that_is_wrong_with_the_settings_is_said_at_once(tmp_path: Path) -> None:
-    line = refused(
-        "up", "--data", str(tmp_path), TESSERA_AGENTS_MAX="many", TESSERA_TRUSTED_PROXIES="all"
-    )
+    wrong = {
+        "DATABASE_URL": "http://db/world",
+        "REDIS_URL": "redis://:hunter2@r:port/0",
+        "TESSERA_AGENTS_MAX": "many",
+        "TESSERA_AGENT_MAX": "1",
+        "TESSERA_TRUSTED_PROXIES": "all",
+    }
 
-    assert "TESSERA_AGENTS_MAX" in line
-    assert "TESSERA_TRUSTED_PROXIES" in line
+    line = refused("up", "--data", str(tmp_path / "data"), **wrong)
+
+    assert all(name in line for name in wrong)
+    assert "hunter2" not in line
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["gateway", "shard", "migrate"])
 def test_a_process_by_itself_asks_for_its_servers(command: str) -> None:
     assert "DATABASE_URL" in refused(command)
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_it_goes_on_and_ends_well_when_nobody_reads_what_it_says(folder: Path, format: str) -> None:
+    with a_world(folder / "data", "--shards", "1", "--log-format", format) as world:
+        family = world.family()
+        assert world.process.stdout is not None
+        world.process.stdout.close()
+        _sign_up(world)  # Which is a line.
+        _sign_up(world, "Another")
+        world.process.send_signal(signal.SIGTERM)
+        assert world.process.wait(10) == 0
+        assert not [child for child in family if _is_alive(child)]
+
+
+def test_a_gateway_that_waits_for_its_database_ends_when_it_is_told_to() -> None:
+    port, away = _free_port(), _free_port()
+    with subprocess.Popen(
+        [*TESSERA, "gateway", "--port", "0", "--metrics-port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(
+            DATABASE_URL=f"postgresql://me:swordfish@127.0.0.1:{away}/world",
+            REDIS_URL=f"redis://127.0.0.1:{away}/0",
+        ),
+    ) as process:
+        _until(lambda: _status(f"http://127.0.0.1:{port}/readyz") == 503)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert time.monotonic() - began < 2
+    assert len(said.splitlines()) == 1, said
+    assert "PostgreSQL" in said
+    assert "swordfish" not in said
+
+
+def _status(url: str) -> int | None:
+    try:
+        return httpx.get(url, trust_env=False).status_code
+    except httpx.TransportError:
+        return None
 
 
 def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:

@@ -1,0 +1,19 @@
+"""Bounds that have to fit into each other."""
+
+from __future__ import annotations
+
+from common import limits
+
+
+def test_each_stage_of_an_end_has_what_its_processes_allow_themselves() -> None:
+    gateways = limits.GATEWAYS_ENDED_SECONDS - limits.BOTS_ENDED_SECONDS
+    shards = limits.SHARDS_ENDED_SECONDS - limits.GATEWAYS_ENDED_SECONDS
+    assert gateways >= limits.GRACE_SECONDS + limits.EXIT_SECONDS
+    assert max(limits.CLOSE_SECONDS_MAX, limits.GOODBYE_SECONDS_MAX) < limits.GRACE_SECONDS
+    assert shards >= limits.SHUTDOWN_SECONDS_MAX > limits.FINISH_SECONDS_MAX
+    # Else a gateway's process would be cancelled before its own patience is over.
+    assert limits.SHUTDOWN_SECONDS_MAX >= limits.GRACE_SECONDS + limits.EXIT_SECONDS
+
+
+def test_the_whole_end_is_within_what_is_promised() -> None:
+    assert limits.SHARDS_ENDED_SECONDS < limits.SERVERS_ENDED_SECONDS < limits.STOP_SECONDS_MAX
