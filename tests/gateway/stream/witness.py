@@ -61,9 +61,10 @@ class Witness:
         if event == "resync":
             self.resyncs.append(data["reason"])
             chunk = data.get("chunk")
-            self._announced = {chunk} if chunk is not None else set(self.chunks)
+            self._announced |= {chunk} if chunk is not None else set(self.chunks)
         elif event == "chunk_static":
             assert data["chunk"] in self._announced, "a second static is announced"
+            self._announced.discard(data["chunk"])
             self.ticks[data["chunk"]] = data["tick"]
         elif event == "chunk_delta":
             self._follow(data)
