@@ -85,22 +85,29 @@ class Spectators:
 
     async def run(self) -> None:
         """Until the gateway stops, look after all; then end all streams: clients move over."""
-        async with trio.open_nursery() as serving:
-            serving.start_soon(self._sweep)
-            serving.start_soon(self._fan_out.run)
-            if self._lookout is not None:
-                serving.start_soon(self._lookout.run)
-            async with trio.open_nursery() as members:
-                self._house = House(
-                    self._feeds, self._bus, self._fan_out, members, self._readers, self._stop
-                )
-                await self._stop.wait()
-                members.cancel_scope.deadline = trio.current_time() + GRACE_SECONDS
-                await self._end_all()
-            if self._lookout is not None:
-                with trio.move_on_at(members.cancel_scope.deadline):
-                    await self._lookout.wait_idle()
-            serving.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as serving:
+                serving.start_soon(self._sweep)
+                serving.start_soon(self._fan_out.run)
+                if self._lookout is not None:
+                    serving.start_soon(self._lookout.run)
+                await self._serve_members()
+                serving.cancel_scope.cancel()
+        finally:
+            for member in self._fan_out.members():  # None, unless this was cancelled.
+                member.lose()
+
+    async def _serve_members(self) -> None:
+        async with trio.open_nursery() as members:
+            self._house = House(
+                self._feeds, self._bus, self._fan_out, members, self._readers, self._stop
+            )
+            await self._stop.wait()
+            members.cancel_scope.deadline = trio.current_time() + GRACE_SECONDS
+            await self._end_all()
+        if self._lookout is not None:
+            with trio.move_on_at(members.cancel_scope.deadline):
+                await self._lookout.wait_idle()
 
     async def _end_all(self) -> None:
         """One after the other: all their clients come to another gateway at the same moment."""

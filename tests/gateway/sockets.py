@@ -30,6 +30,8 @@ class Port:
     stop: trio.Event
     over: trio.Event
     """Set when the spectators' part of the gateway has ended."""
+    cancel: Callable[[], None]
+    """The spectators' part alone, as when something else falls."""
     agents: list[str]
     """What the agent endpoint, which only listens, went through."""
     clients: list[Client] = attrs.field(factory=list)
@@ -144,15 +146,18 @@ async def a_port(settings: Settings | None = None) -> AsyncIterator[Port]:
         spectators = Spectators(scene.feeds, scene.bus, settings or Settings(), stop)
         gateway = Gateway(_calls, listen_only, spectators.events, spectators.frames)
 
+        life = trio.CancelScope()
+
         async def look_after_spectators() -> None:
-            await spectators.run()
+            with life:
+                await spectators.run()
             over.set()
 
         nursery.start_soon(look_after_spectators)
         config = make_config()
         start = partial(serve, gateway, config, host="127.0.0.1", port=0, stop=stop)
         number: int = await nursery.start(start)
-        port = Port(number, scene, spectators, stop, over, agents)
+        port = Port(number, scene, spectators, stop, over, life.cancel, agents)
         try:
             yield port
         finally:

@@ -154,3 +154,13 @@ async def test_who_does_not_hang_up_after_the_end_is_hung_up_on(calm: MockClock)
         began = trio.current_time()
         await port.over.wait()
         assert trio.current_time() - began <= GRACE_SECONDS + 1
+
+
+async def test_a_gateway_that_is_cancelled_leaves_no_socket_open(calm: MockClock) -> None:
+    async with a_port() as port:
+        client = await port.watch()
+        await client.until("chunk_static")
+        await nothing_lives()
+        port.cancel()
+        await client.end()
+        assert port.spectators.count == 0

@@ -135,8 +135,12 @@ async def a_hall() -> AsyncIterator[Hall]:
         fan_out = FanOut(scene.feeds, scene.bus)
         house = House(scene.feeds, scene.bus, fan_out, nursery, set(), trio.Event())
         nursery.start_soon(fan_out.run)
-        yield Hall(scene, house)
-        nursery.cancel_scope.cancel()
+        try:
+            yield Hall(scene, house)
+        finally:
+            nursery.cancel_scope.cancel()
+            for member in fan_out.members():
+                member.lose()
 
 
 async def test_who_has_been_told_everything_is_told_on_without_a_task_and_without_a_feed() -> None:
