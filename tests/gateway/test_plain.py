@@ -162,5 +162,6 @@ async def test_a_gateway_that_is_cancelled_leaves_no_socket_open(calm: MockClock
         await client.until("chunk_static")
         await nothing_lives()
         port.cancel()
-        await client.end()
+        with trio.fail_after(5):
+            await client.end()
         assert port.spectators.count == 0
