@@ -50,6 +50,7 @@ from gateway.stream.feeds import Feeds
 from gateway.stream.member import SECONDS_TO_CLOSE, House, Member
 from gateway.stream.pens import EventStream, Frames, Pen
 from gateway.stream.reader import Ending, FeedReader, Reader
+from gateway.stream.request import has_body, header, invalid
 from gateway.stream.seats import Full, Seats
 from gateway.stream.telling import Telling
 from gateway.stream.view import View, read_view
@@ -132,7 +133,7 @@ class Spectators:
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         """Serve ``/v1/spectate``, whatever the method."""
-        trace_id = trace_id_of(_header(scope, b"traceparent"))
+        trace_id = trace_id_of(header(scope, b"traceparent"))
         if scope["method"] == "OPTIONS":
             await answer_options(receive, send, "GET, OPTIONS", trace_id)
             return
@@ -140,7 +141,7 @@ class Spectators:
             problem = Problem("method_not_allowed", "Watching is read-only: GET.")
             await refuse(scope, receive, send, problem, trace_id, {"Allow": "GET, OPTIONS"})
             return
-        view = self._admit(scope, _header(scope, b"last-event-id"))
+        view = self._admit(scope, header(scope, b"last-event-id"))
         if isinstance(view, Problem):
             await refuse(scope, receive, send, view, trace_id)
             return
@@ -157,7 +158,7 @@ class Spectators:
     ) -> None:
         """Serve ``/v1/spectate/ws``."""
         await receive()  # websocket.connect
-        trace_id = trace_id_of(_header(scope, b"traceparent"))
+        trace_id = trace_id_of(header(scope, b"traceparent"))
         view = self._admit(scope, "")
         if isinstance(view, Problem):
             await refuse(scope, receive, send, view, trace_id)
@@ -169,11 +170,11 @@ class Spectators:
                 nursery.cancel_scope.cancel()
 
     def _admit(self, scope: HTTPScope | WebsocketScope, last_event_id: str) -> View | Problem:
-        if _has_body(scope):
-            return _invalid((Fault("$", "watching takes no body"),))
+        if has_body(scope):
+            return invalid((Fault("$", "watching takes no body"),))
         view = read_view(scope["query_string"], last_event_id)
         if not isinstance(view, View):
-            return _invalid(view)
+            return invalid(view)
         if self._stop.is_set():
             return Problem("unavailable", "This gateway is stopping; ask again.", RETRY_AFTER_MS)
         full = self._seats.full(self._address(scope))
@@ -280,20 +281,3 @@ async def _until_spoken(
             code = int(CloseCode.POLICY)
             await send({"type": "websocket.close", "code": code, "reason": "read_only"})
     stream.cancel()
-
-
-def _header(scope: HTTPScope | WebsocketScope, wanted: bytes) -> str:
-    """Return the one header of that name; "" when there is none or more than one."""
-    values = [value for name, value in scope["headers"] if name == wanted]
-    return values[0].decode("latin-1") if len(values) == 1 else ""
-
-
-def _has_body(scope: HTTPScope | WebsocketScope) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-        for name, value in scope["headers"]
-    )
-
-
-def _invalid(faults: tuple[Fault, ...]) -> Problem:
-    return Problem("validation_failed", "The view can't be shown; see errors.", errors=faults)

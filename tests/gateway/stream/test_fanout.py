@@ -1,146 +1,27 @@
-"""Members, audiences and the fan-out together, over sockets that take what a script says."""
+"""Members, audiences and the fan-out together."""
 
 from __future__ import annotations
 
-import random
-import socket
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
 
-import attrs
 import pytest
 import trio
-import trio.testing
-from hypercorn.config import Config
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from common.grid import ChunkId, Tick
+from common.grid import Tick
 from common.limits import (
     FAN_OUT_SENDS,
     HEARTBEAT_SECONDS,
     SPECTATOR_QUEUE_MAX,
     STILL_SECONDS_MAX,
 )
-from gateway.lookout import Lookout
 from gateway.metrics import SPECTATOR_EVENTS, SPECTATOR_RESYNCS
-from gateway.plain import PlainAnswer, PlainConnection
 from gateway.stream import position
-from gateway.stream.fanout import FanOut
-from gateway.stream.member import House, Member
-from gateway.stream.pens import EventStream
 from gateway.stream.reader import Ending
 from gateway.stream.view import View
-from tests.gateway.stream.scripted import HERE, THERE, Scene, a_scene, arrival, soon
-from tests.gateway.stream.witness import Witness
-
-
-class Scripted(PlainConnection):
-    """``room``: how many bytes it still takes; None: any number."""
-
-    def __attrs_post_init__(self) -> None:
-        self.got = bytearray()
-        self.room: int | None = None
-        self.sends = 0
-        self.seen_off = self.aborted = self.vanished = self.broken = False
-        self._has_room = trio.Event()
-        self.send = self._take
-
-    def _take(self, data: bytes) -> int:
-        self.sends += 1
-        if self.broken:
-            raise BrokenPipeError
-        taken = len(data) if self.room is None else min(self.room, len(data))
-        if not taken:
-            raise BlockingIOError
-        if self.room is not None:
-            self.room -= taken
-        self.got += data[:taken]
-        return taken
-
-    def have_room(self, room: int | None) -> None:
-        self.room = room
-        self._has_room.set()
-
-    async def _wait_room(self) -> None:
-        with trio.fail_after(STILL_SECONDS_MAX):
-            self._has_room = trio.Event()
-            await self._has_room.wait()
-
-    def watch(self, gone: object) -> None:
-        pass
-
-    @property
-    def has_vanished(self) -> bool:
-        return self.vanished
-
-    def close(self) -> None:
-        self.is_open = False
-
-    def abort(self) -> None:
-        self.aborted = self.aborted or self.is_open
-        self.is_open = False
-
-    def see_off(self, seconds: float) -> None:
-        self.seen_off = self.seen_off or self.is_open
-        self.is_open = False
-
-
-@attrs.define(eq=False)
-class Client:
-    """A member, and the other end of its connection."""
-
-    member: Member
-    socket: Scripted
-    chunks: tuple[ChunkId, ...]
-    ended: trio.Event
-
-    @property
-    def seen(self) -> Witness:
-        witness = Witness(self.chunks)
-        witness.read(bytes(self.socket.got))
-        return witness
-
-    @property
-    def is_direct(self) -> bool:
-        return self.member._task is None and not self.ended.is_set()
-
-
-@attrs.frozen
-class Hall:
-    scene: Scene
-    house: House
-
-    def watch(self, *chunks: ChunkId, view: View | None = None) -> Client:
-        ended = trio.Event()
-        sock = Scripted(socket.socket.__new__(socket.socket), Lookout())
-        pen = EventStream(PlainAnswer(sock, Config()).send, "trace")
-        view = view or View(chunks)
-        member = Member(self.house, view.chunks, sock, pen, ended.set)
-        member.start(view)
-        return Client(member, sock, view.chunks, ended)
-
-    async def say(self, *ticks: int, chunk: ChunkId = HERE) -> None:
-        for tick in ticks:
-            await self.scene.shard.say(tick, chunk=chunk)
-        await soon()
-
-
-@asynccontextmanager
-async def a_hall() -> AsyncIterator[Hall]:
-    async with a_scene() as scene, trio.open_nursery() as nursery:
-        fan_out = FanOut(scene.feeds, scene.bus)
-        house = House(scene.feeds, scene.bus, fan_out, nursery, set(), trio.Event())
-        nursery.start_soon(fan_out.run)
-        try:
-            yield Hall(scene, house)
-        finally:
-            nursery.cancel_scope.cancel()
-            for member in fan_out.members():
-                member.lose()
+from tests.gateway.stream.hall import a_hall
+from tests.gateway.stream.scripted import HERE, THERE, arrival, soon
 
 
 async def test_who_has_been_told_everything_is_told_on_without_a_task_and_without_a_feed() -> None:
@@ -453,87 +334,3 @@ async def test_a_gateway_that_can_not_keep_up_ends_the_streams_and_keeps_no_heap
         await soon()
         assert client.ended.is_set()
         assert client.seen.has_ended
-
-
-@attrs.define
-class Story:
-    """What happened to all who watched, drawn from one seed."""
-
-    chance: random.Random
-    clients: list[Client] = attrs.field(factory=list)
-    behind: int = 0
-
-    async def play(self) -> None:
-        async with a_hall() as hall, trio.open_nursery() as nursery:
-            for number in range(6):
-                nursery.start_soon(self._watch, hall, (HERE, THERE)[: 1 + number % 2])
-            await self._speak(hall)
-            nursery.cancel_scope.cancel()
-        # The hall is closed: what each got is all there is.
-
-    async def _speak(self, hall: Hall) -> None:
-        tick = 0
-        for _ in range(self.chance.randint(50, 400)):
-            if self.chance.random() < 0.015:
-                await hall.say(*range(tick + 1, tick + SPECTATOR_QUEUE_MAX + 20))
-                tick += SPECTATOR_QUEUE_MAX + 20
-            tick += self.chance.randint(1, 3)
-            chunk = self.chance.choice((HERE, HERE, THERE))
-            lot = self.chance.random()
-            if lot < 0.01:
-                await hall.scene.shard.say_unheard(tick, chunk=chunk)
-                if lot < 0.004:
-                    hall.scene.redis.deltas.clear()
-            else:
-                await hall.scene.shard.say(tick, chunk=chunk)
-            if self.chance.random() < 0.3:
-                await trio.sleep(self.chance.choice((0, 0, 0.01, 0.2)))
-            self.behind += sum(client.member.behind is not None for client in self.clients)
-        for client in self.clients:
-            client.socket.have_room(None)
-        for chunk in (HERE, THERE):  # A gap shows at the next delta.
-            tick += 1
-            await hall.say(tick, chunk=chunk)
-        await trio.sleep(2)
-        for client in self.clients:
-            client.socket.have_room(None)
-        await soon()
-        for client in self.clients:
-            self._check(client, hall)
-
-    def _check(self, client: Client, hall: Hall) -> None:
-        seen = client.seen
-        if client.ended.is_set():
-            assert seen.resyncs.count("slow") >= 2, "only who was too slow too often is sent away"
-            assert seen.has_ended
-        else:
-            assert client.is_direct
-            assert seen.ticks == {c: hall.scene.shard.replica(c).tick for c in client.chunks}
-
-    async def _watch(self, hall: Hall, chunks: tuple[ChunkId, ...]) -> None:
-        await trio.sleep(self.chance.random() * 3)
-        client = hall.watch(*chunks)
-        self.clients.append(client)
-        while True:
-            await trio.sleep(self.chance.choice((0, 0.01, 0.1, 1)))
-            room = self.chance.choice((None, None, 0, 1, 100, 5_000))
-            client.socket.have_room(room)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32))
-def test_whatever_sockets_take_every_reader_has_an_unbroken_stream(seed: int) -> None:
-    story = Story(random.Random(seed))
-    trio.run(story.play, clock=MockClock(autojump_threshold=0))
-
-
-def test_the_stories_have_it_all() -> None:
-    """Else the test above would prove nothing."""
-    stories = [Story(random.Random(seed)) for seed in range(25)]
-    for story in stories:
-        trio.run(story.play, clock=MockClock(autojump_threshold=0))
-    seen = [client.seen for story in stories for client in story.clients]
-    resyncs = Counter(reason for witness in seen for reason in witness.resyncs)
-    assert resyncs["slow"] > 10
-    assert resyncs["out_of_range"] > 10
-    assert sum(story.behind for story in stories) > 1000
