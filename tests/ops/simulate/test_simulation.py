@@ -12,7 +12,7 @@ from rich.console import Console
 from ops.simulate.plan import ALL_FAULTS, Fault, Plan
 from ops.simulate.seeds import outcomes, run_all, run_one
 from ops.simulate.simulation import simulate
-from tests.ops.simulate.saboteurs import UNFENCED
+from tests.ops.simulate.saboteurs import FORGETFUL
 
 SMALL = Plan(7, minutes=0.3, agents=6, spectators=2)
 DIGEST = """
@@ -78,7 +78,7 @@ def test_a_failure_says_its_seed_and_how_to_see_it_again(monkeypatch: pytest.Mon
     plan = Plan(3, 0.5, agents=8, spectators=1, faults=ALL_FAULTS - {Fault.CLOCKS})
     outcome = next(
         one
-        for one in (simulate(plan.with_seed(seed), UNFENCED) for seed in range(99))
+        for one in (simulate(plan.with_seed(seed), FORGETFUL) for seed in range(99))
         if one.violation is not None
     )
     monkeypatch.setattr("ops.simulate.seeds.simulate", lambda _: outcome)
