@@ -26,6 +26,8 @@ def arrival(now: Round, received: Received, message: ArrivalAsked) -> Decision:
         return Decision(received)  # Its tick will answer; or it will be asked again.
     if state is not None:
         return _answer(now, received, message, traveller.id, entered=state == "entered")
+    if _stands_frozen(live, traveller.id):
+        return Decision(received)  # It turned back before we settled that it had gone.
     told = Arrive(message.transfer, message.source, traveller)
     row = attrs.evolve(now.plan(live, told), transfer=message.transfer)
     return Decision(received, live.id, told, row)
@@ -34,6 +36,15 @@ def arrival(now: Round, received: Received, message: ArrivalAsked) -> Decision:
 def _is_about(now: Round, live: Live, agent: AgentId) -> bool:
     """Whether ``agent`` is about to come or go here; then nothing can be decided."""
     return any(subject(one) == agent for one in now.waiting(live))
+
+
+def _stands_frozen(live: Live, agent: AgentId) -> bool:
+    """Whether ``agent`` waits here for the outcome of a crossing, the next of which is asked about.
+
+    One that stands here and is not frozen came by this very transfer: the journal knows.
+    """
+    here = live.state.agents.get(agent)
+    return here is not None and here.transfer is not None
 
 
 def _answer(
