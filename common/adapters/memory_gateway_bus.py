@@ -80,10 +80,10 @@ class MemoryGatewayBus:
         return self._redis.bindings.get(offer.message.session)
 
     def _was_made(self, bound: Bound, message: ToShard | None) -> bool:
-        """Whether the very same offer is under way, or was refused."""
+        """Whether this offer, or a later one of its id, is under way, or was refused."""
         return (
             isinstance(message, CommandOffered)
-            and abs(bound.offers.get(message.id, 0)) == message.expires_at_ms
+            and message.expires_at_ms <= abs(bound.offers.get(message.id, 0))
         )
 
     def _bucket(self, take: Take) -> Bucket:

@@ -6,7 +6,8 @@
 --   the number of its takes, and for each take: position of the bucket, tokens per second, burst.
 -- Reply: for each offer 0 (done), -1 (the stream is full), -2 (the session has a later connection),
 --   or the ms until it may be asked again.
--- Repeated: an offer of which the binding knows is under way, or was refused; it is done already.
+-- Repeated: an offer of which the binding knows, or knows a later one of the same command id, is under
+--   way, or was refused; it is done already.
 -- A session without a binding (Redis may have lost it) offers freely, and nothing is noted.
 
 local time = redis.call('TIME')
@@ -62,7 +63,8 @@ local function look(binding, connection, field, expires)
     return false, false, false
   end
   local known = redis.call('HMGET', KEYS[binding], 'connection', field)
-  local is_again = known[2] == expires or known[2] == '-' .. expires
+  -- What expires earlier was made earlier: it is late, and a later use of its id has been decided.
+  local is_again = known[2] and tonumber(expires) <= math.abs(tonumber(known[2]))
   return known[1] and known[1] ~= connection, is_again, known[1]
 end
 

@@ -122,6 +122,8 @@ async def test_a_refused_id_may_be_offered_anew(bench: Bench, clock: Clock) -> N
     async with bus.inbound(EAST) as inbox:
         await bench.publish(Outgoing(refusals=[a_refusal(refused), a_refusal(fresh)]))
         assert await hear(inbox) == a_refusal(fresh).line
+    await bus.offer([noted("a", binding)])  # Of the first use, and late.
+    assert await streamed(bench) == []
 
 
 async def test_what_was_accepted_before_is_not_refused(bench: Bench, clock: Clock) -> None:
