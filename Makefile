@@ -20,7 +20,7 @@ test: static
 	@echo "== tests of the parts"
 	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser"
 	@echo "== tests of whole worlds"
-	@$(BIN)/pytest -n 2 --dist worksteal -m "cluster and not browser"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser"
 	@echo "== tests of the pages"
 	@$(BIN)/pytest -m browser
 
