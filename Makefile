@@ -15,14 +15,14 @@ WORKERS ?= 3
 up: $(MADE)
 	@exec $(BIN)/tessera up $(ARGS)
 
-# Side by side, but for the pages: those are to draw sixty frames a second.
+# Side by side; but pages, which are to draw sixty frames a second, only beside one another.
 test: static
 	@echo "== tests of the parts"
 	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser"
 	@echo "== tests of whole worlds"
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser"
 	@echo "== tests of the pages"
-	@$(BIN)/pytest -m browser
+	@$(BIN)/pytest -n 2 --dist loadfile -m browser
 
 # The inner loop: no servers, no processes, no browser.
 quick: static
