@@ -81,9 +81,8 @@ class MemoryGatewayBus:
 
     def _was_made(self, bound: Bound, message: ToShard | None) -> bool:
         """Whether this offer, or a later one of its id, is under way, or was refused."""
-        return (
-            isinstance(message, CommandOffered)
-            and message.expires_at_ms <= abs(bound.offers.get(message.id, 0))
+        return isinstance(message, CommandOffered) and message.expires_at_ms <= abs(
+            bound.offers.get(message.id, 0)
         )
 
     def _bucket(self, take: Take) -> Bucket:
