@@ -26,6 +26,8 @@ from tests.gateway.conftest import CALM_SECONDS
 from tests.gateway.sockets import Client, a_frame, a_port
 from tests.gateway.stream.scripted import arrival, step
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_reader_that_never_reads_is_ended_and_costs_others_nothing(calm: MockClock) -> None:
     async with a_port() as port:

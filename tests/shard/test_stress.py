@@ -20,6 +20,8 @@ from common.envelopes import CancelOffered, ToShard
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot
 from tests.shard.town import AREA, Town
 
+pytestmark = pytest.mark.slow
+
 AGENTS = [f"a{number}" for number in range(8)]
 CALM_SECONDS = 150.0
 NEAR = ["0:0", "1:0", "0:1", "-1:0", "0:-1", "1:1"]
