@@ -14,6 +14,7 @@ import attrs
 import trio
 from hypercorn.config import Config
 from hypercorn.typing import ASGISendEvent
+from typing_extensions import Buffer
 
 from common.limits import STILL_SECONDS_MAX
 from gateway.kernel import close_by_reset, end_vanished, has_vanished
@@ -33,7 +34,7 @@ class PlainConnection:
 
     _sock: socket.socket
     _lookout: Lookout
-    send: Callable[[bytes], int] = attrs.field(init=False)
+    send: Callable[[Buffer], int] = attrs.field(init=False)
     """The socket's own: BlockingIOError when it is full, another OSError when it is closed."""
     is_open: bool = attrs.field(default=True, init=False)
 
@@ -54,7 +55,7 @@ class PlainConnection:
         rest = memoryview(data)
         while rest:
             try:
-                rest = rest[self.send(rest) :]  # type: ignore[arg-type]  # Any buffer.
+                rest = rest[self.send(rest) :]
             except BlockingIOError:
                 await self._wait_room()
             except OSError as error:

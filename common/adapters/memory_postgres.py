@@ -24,7 +24,7 @@ from common.journal import Known, Row, Snapshot, Topology, TransferState, World
 class KeptChunk:
     epoch: Epoch
     generation: int = 1
-    began: Tick = Tick(0)  # noqa: RUF009 - a NewType call makes no object.
+    began: Tick = Tick(0)
     """Where this generation's time began."""
     holder: str = ""
     snapshot: Snapshot | None = None

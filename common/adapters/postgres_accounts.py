@@ -178,7 +178,7 @@ class PostgresAccounts:
     async def history(self, session: SessionId, after_seq: int) -> Sequence[SessionLine]:
         rows = await self._postgres.read(
             "reading a session's history",
-            f"select {ANSWER_COLUMNS} from command where session = $1",  # noqa: S608 - ours
+            f"select {ANSWER_COLUMNS} from command where session = $1",  # noqa: S608 - our own column names.
             session,
         )
         lines: list[tuple[int, SessionLine]] = []
@@ -191,7 +191,7 @@ class PostgresAccounts:
     async def known(self, session: SessionId, id: CommandId) -> Known | None:
         rows = await self._postgres.read(
             "looking up a command",
-            f"select {ANSWER_COLUMNS} from command where session = $1 and id = $2",  # noqa: S608 - ours
+            f"select {ANSWER_COLUMNS} from command where session = $1 and id = $2",  # noqa: S608 - our own column names.
             session,
             id,
         )

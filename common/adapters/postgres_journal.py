@@ -199,7 +199,7 @@ class PostgresJournal:
             return {}
         rows = await self._postgres.read(
             "looking up commands",
-            f"select {ANSWER_COLUMNS} from command"  # noqa: S608 - ours
+            f"select {ANSWER_COLUMNS} from command"  # noqa: S608 - our own column names.
             " where (session, id) in (select * from unnest($1::text[], $2::text[]))",
             [answer["subject"] for answer in answers],
             [answer["command"] for answer in answers],

@@ -114,7 +114,7 @@ class Redis:
 
     def make_connection(self) -> AbstractConnection:
         """Return a connection outside of the pool, not yet connected; the caller's to close."""
-        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py.
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py gives it no types.
         return connection
 
     async def _ask(
@@ -142,7 +142,7 @@ class Redis:
 
     async def _exchange(self, words: tuple[Word, ...], progress: _Progress) -> Reply:
         """Runs in asyncio. Whatever interrupts it, redis-py closes a connection left half used."""
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py.
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py gives it no types.
         try:
             progress.sent = True
             await connection.send_packed_command(pack(*words))

@@ -47,7 +47,7 @@ class _Link:
 
     async def open(self, channels: Sequence[str]) -> None:
         """Runs in asyncio. One command for all, so that no message can come in between."""
-        await self.connection.connect()  # type: ignore[no-untyped-call]  # redis-py has no type here.
+        await self.connection.connect()  # type: ignore[no-untyped-call]  # redis-py gives it no types.
         await self.send("SUBSCRIBE", *channels)
         for _ in channels:
             await self.connection.read_response()

@@ -32,7 +32,7 @@ class Websocket:
     def silence(self) -> None:
         """Before the upgrade: let Hypercorn send no pings."""
         if self._stream is not None:
-            self._stream._send_pings = _nothing  # type: ignore[method-assign]  # Pings are ours.
+            self._stream._send_pings = _nothing  # type: ignore[method-assign]  # Hypercorn has no switch for one connection.
 
     @property
     def is_closed(self) -> bool:

@@ -11,7 +11,6 @@ import trio
 from ops.bench.outcome import Figure, percentile
 from ops.bench.rig import Process, Rig
 from ops.bench.talkers import Talker, join
-from ops.bench.walking import LOOK_SECONDS
 
 P50_MS, P99_MS = 25.0, 250.0
 READY_SECONDS_MAX = 30.0
@@ -46,10 +45,9 @@ async def measure(rig: Rig, size: Size) -> list[Figure]:
 async def _wait_served(shard: Process) -> None:
     """Until it has its slot: before that nobody can enter."""
     with trio.fail_after(READY_SECONDS_MAX):
-        while not (await shard.account()).samples.get(  # noqa: ASYNC110 - another process.
-            "tessera_shard_leases_total{event=acquired}"
-        ):
-            await trio.sleep(LOOK_SECONDS)
+        await shard.wait_until(
+            lambda now: bool(now.samples.get("tessera_shard_leases_total{event=acquired}"))
+        )
 
 
 async def _talk(

@@ -57,6 +57,7 @@ class Commanders:
     waits_ms: list[float] = attrs.field(factory=list)
     """From the offer to the ack, each."""
     _asked: dict[tuple[SessionId, CommandId], float] = attrs.field(factory=dict)
+    # The same commands in each run; nothing secret.
     _chance: random.Random = attrs.field(factory=lambda: random.Random(1))  # noqa: S311
 
     async def run(self, rate: float, seconds: float) -> None:

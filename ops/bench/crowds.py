@@ -70,7 +70,7 @@ def a_crowd(
     argv = [sys.executable, "-P", "-m", "ops.bench.readers", str(server.port), server.path]
     argv += [str(count), str(seconds), *(["--still"] if still else [])]
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process:  # noqa: S603
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process:  # noqa: S603 - our words.
         try:
             yield Crowd(process, count)
         finally:
@@ -82,7 +82,8 @@ async def a_rival(site: Site) -> AsyncIterator[Server]:
     port = free_ports(1)
     argv = [sys.executable, "-P", "-m", "ops.bench.rival", str(port)]
     environment = {**os.environ, URL_VARIABLE: site.redis_url}
-    with subprocess.Popen(argv, env=environment) as process:  # noqa: S603, ASYNC220 - a moment.
+    # Our own words, and no shell; starting it takes a moment, in which nothing is measured.
+    with subprocess.Popen(argv, env=environment) as process:  # noqa: S603, ASYNC220
         try:
             await _wait_listening(port)
             yield Server("FastAPI", process.pid, port, "/stream")

@@ -56,7 +56,7 @@ def missed(figures: Iterable[Figure]) -> list[Figure]:
     return [figure for figure in figures if not figure.is_met]
 
 
-def show(figures: Sequence[Figure], console: Console, title: str = "tessera: bench world") -> None:
+def show(figures: Sequence[Figure], console: Console, title: str) -> None:
     """Print all, case by case."""
     table = Table("case", "figure", "measured", "target", "", title=title)
     table.columns[2].justify = table.columns[3].justify = "right"

@@ -7,7 +7,7 @@ not what is measured. It decides nothing.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,13 @@ class Process:
     async def account(self) -> Account:
         assert self.metrics_port is not None
         return await account(self.metrics_port)
+
+    async def wait_until(self, is_so: Callable[[Account], bool]) -> None:
+        """Return once it says of itself that ``is_so``; it has to be asked again and again."""
+        while True:
+            if is_so(await self.account()):
+                return
+            await trio.sleep(LOOK_SECONDS)
 
 
 @attrs.frozen
@@ -173,14 +180,13 @@ async def _child(spec: Spec, folder: Path) -> AsyncIterator[Born]:
 async def _end(born: Born, spec: Spec) -> None:
     born.signal(spec.stop_signal)
     with trio.move_on_after(STOP_SECONDS_MAX):
-        while born.process.poll() is None:  # noqa: ASYNC110 - a process has no event to wait for.
-            await trio.sleep(LOOK_SECONDS)
+        await born.wait_ended()
 
 
 async def _keep_log(born: Born, path: Path) -> None:
-    with open(path, "ab", buffering=0) as log:  # noqa: ASYNC230 - a few lines a second at most.
+    async with await trio.open_file(path, "ab", buffering=0) as log:
         async for piece in born.output:
-            log.write(piece)
+            await log.write(piece)
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -31,7 +31,7 @@ def walkers(
 ) -> Iterator[Chunk]:
     """Yield each chunk with ``walkers`` who go round for ``steps`` steps, and some who stand."""
     for id in chunks:
-        terrain, chance = terrain_of(seed, id, 1), random.Random(f"{seed} {id}")  # noqa: S311
+        terrain, chance = terrain_of(seed, id, 1), random.Random(f"{seed} {id}")  # noqa: S311 - one seed, one crowd.
         spots, way = _round(terrain, chance)
         agents = [
             agent(id, n, spots[at], _rounds(terrain, spots, way, at, steps))
@@ -53,7 +53,7 @@ def idlers(seed: int, chunks: Sequence[ChunkId]) -> Iterator[Chunk]:
 
 def crowd(seed: int, id: ChunkId, count: int) -> Chunk:
     """Return a chunk in which ``count`` agents are about to set out for one cell."""
-    terrain, chance = terrain_of(seed, id, 1), random.Random(f"{seed} crowd")  # noqa: S311
+    terrain, chance = terrain_of(seed, id, 1), random.Random(f"{seed} crowd")  # noqa: S311 - one seed, one crowd.
     goal, *places = chance.sample(terrain.floor(), count + 1)
     return _chunk(
         seed,

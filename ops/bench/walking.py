@@ -117,8 +117,7 @@ async def a_loaded_shard(rig: Rig, site: Site, chunks: int) -> AsyncIterator[Pro
 
 async def wait_loaded(shard: Process, chunks: int) -> None:
     with trio.fail_after(LOAD_SECONDS_MAX):
-        while (await shard.account()).samples["tessera_shard_chunks"] < chunks:  # noqa: ASYNC110 - another process.
-            await trio.sleep(LOOK_SECONDS)
+        await shard.wait_until(lambda now: now.samples["tessera_shard_chunks"] >= chunks)
 
 
 async def _walk(

@@ -149,14 +149,13 @@ async def _is_ready(cluster: Cluster, http: httpx.AsyncClient) -> bool:
 async def _end(born: Born) -> None:
     born.signal(signal.SIGTERM)
     with trio.move_on_after(END_SECONDS_MAX):
-        while born.process.poll() is None:  # noqa: ASYNC110 - a process has no event to wait for.
-            await trio.sleep(0.05)
+        await born.wait_ended()
 
 
 async def _keep_log(born: Born, cluster: Cluster) -> None:
-    with open(cluster.log, "ab", buffering=0) as log:  # noqa: ASYNC230 - a line at a time.
+    async with await trio.open_file(cluster.log, "ab", buffering=0) as log:
         async for line in lines(born.output):
-            log.write(line + b"\n")
+            await log.write(line + b"\n")
             if (found := fallen(line)) is not None:
                 cluster.fallen.append(found)
 

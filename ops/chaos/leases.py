@@ -28,6 +28,7 @@ class Leases:
     """Asked again after each failure."""
     slots: int
     holders: dict[Slot, str | None] = attrs.field(factory=dict)
+    _looked: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def watch(self) -> None:
         """Look until cancelled; while Redis is away the last known holders stay."""
@@ -39,8 +40,8 @@ class Leases:
 
     async def wait_other(self, slot: Slot, holder: str) -> None:
         """Return once somebody other than ``holder`` has ``slot``."""
-        while self.holders.get(slot) in (None, holder):  # noqa: ASYNC110 - we look ourselves.
-            await trio.sleep(LOOK_SECONDS / 2)
+        while self.holders.get(slot) in (None, holder):
+            await self._looked.wait()
 
     async def cut_subscriptions(self) -> bool:
         """Cut subscriptions for a while, as often as they come back: what is said is not heard."""
@@ -68,4 +69,6 @@ class Leases:
                 for slot, holder in enumerate(found):
                     process = topics.process_of(holder.decode()) if holder is not None else None
                     self.holders[Slot(slot)] = process
+                self._looked.set()
+                self._looked = trio.Event()
                 await trio.sleep(LOOK_SECONDS)

@@ -80,7 +80,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
     stop, leave = trio.Event(), trio.Event()
     async with trio.open_nursery() as stage:
         for n, witness in enumerate(witnesses):
-            stage.start_soon(witness.run, random.Random(f"witness {order.seed} {n}"))  # noqa: S311 - seeded
+            stage.start_soon(witness.run, random.Random(f"witness {order.seed} {n}"))  # noqa: S311 - reproducible, no secret.
         stage.start_soon(leases.watch)
         await _join(players, cluster, stage, stop, leave)
         clock.start()
@@ -154,7 +154,7 @@ async def _join(
 async def _settle(players: list[Player], findings: Findings) -> None:
     """Wait until nothing is in flight; who is not done by then has found a broken promise."""
     with trio.move_on_after(SETTLE_SECONDS_MAX):
-        while not all(player.is_done for player in players):  # noqa: ASYNC110 - some have fallen.
+        while not all(player.is_done for player in players):  # noqa: ASYNC110 - who fell tells nobody.
             await trio.sleep(0.1)
     for player in players:
         for id, entry in player.ledger.unfinished():

@@ -27,7 +27,7 @@ Place = tuple[int, int]
 class Parish:
     """One chunk."""
 
-    tick: Tick = Tick(0)  # noqa: RUF009 - a NewType call makes no object.
+    tick: Tick = Tick(0)
     places: dict[AgentId, Place] = attrs.field(factory=dict)
     history: dict[Tick, dict[AgentId, Place]] = attrs.field(factory=dict)
     """After each delta."""

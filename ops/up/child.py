@@ -56,6 +56,10 @@ class Born:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)  # Does nothing once it has been waited for.
 
+    async def wait_ended(self) -> int:
+        """Return its exit code. Cancelled, a thread waits on until it has ended."""
+        return await trio.to_thread.run_sync(self.process.wait, abandon_on_cancel=True)
+
     def kill(self) -> None:
         """End it and all of its own children that stayed in its group."""
         with suppress(ProcessLookupError):

@@ -26,7 +26,7 @@ class Walking:
     x: int
     y: int
     path: str = ""
-    start: Tick = Tick(0)  # noqa: RUF009 - a NewType call makes no object.
+    start: Tick = Tick(0)
     blocked: int = 0
     """Ticks in a row in which the next step was not free."""
     refused: int = 0

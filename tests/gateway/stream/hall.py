@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 from hypercorn.config import Config
+from typing_extensions import Buffer
 
 from common.grid import ChunkId
 from common.limits import STILL_SECONDS_MAX
@@ -33,7 +34,8 @@ class Scripted(PlainConnection):
         self._has_room = trio.Event()
         self.send = self._take
 
-    def _take(self, data: bytes) -> int:
+    def _take(self, buffer: Buffer) -> int:
+        data = memoryview(buffer)
         self.sends += 1
         if self.broken:
             raise BrokenPipeError

@@ -27,6 +27,6 @@ def test_percentiles_are_measured_values() -> None:
 
 def test_the_table_says_what_was_missed() -> None:
     told = io.StringIO()
-    show([Figure("a", "slow", 21.0, "ms", most=20.0)], Console(file=told, width=120))
+    show([Figure("a", "slow", 21.0, "ms", most=20.0)], Console(file=told, width=120), "a title")
     assert "MISSED" in told.getvalue()
     assert "at most 20 ms" in told.getvalue()
