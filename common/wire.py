@@ -157,7 +157,7 @@ def _make_converter(*, strict: bool) -> MsgspecJsonConverter:
         _is_tagged_union, lambda kind: _structure_tagged(kind, converter)
     )
     converter.register_structure_hook_factory(
-        attrs.has, lambda kind: _structure_attrs(kind, converter)
+        attrs.has, lambda kind: _structure_attrs(kind, converter, strict)
     )
     converter.register_unstructure_hook_factory(
         attrs.has, lambda kind: _unstructure_attrs(kind, converter)
@@ -190,7 +190,7 @@ def _structure_tagged(kind: Any, converter: MsgspecJsonConverter) -> Any:
         member = classes.get(name) if isinstance(name, str) else None
         if member is None:
             raise ValueError(f"{tag} must be one of {', '.join(sorted(classes))}")
-        return converter.structure(value, member)
+        return converter.get_structure_hook(member)(value, member)
 
     return structure_tagged
 
@@ -207,7 +207,7 @@ def _tags(members: tuple[type, ...]) -> tuple[str, dict[str, type]]:
     return tag, classes
 
 
-def _structure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
+def _structure_attrs(kind: type, converter: MsgspecJsonConverter, strict: bool) -> Any:
     overrides: Any = {field.name: override(rename=wire_name(field.name)) for field in _fields(kind)}
     structure_fields: Any = make_dict_structure_fn(kind, converter, **overrides)
 
@@ -216,7 +216,35 @@ def _structure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
             raise TypeError("expected an object")  # cattrs would ask a list for its keys().
         return structure_fields(value, kind)
 
-    return structure_object
+    if not all(_is_flat(field) for field in _fields(kind)):
+        return structure_object
+    names = frozenset(field.name for field in _fields(kind))
+
+    def structure_flat(value: Any, _: Any) -> Any:
+        """The same in one step of C. Where it fails, cattrs says all that is wrong, and where."""
+        if isinstance(value, dict) and (not strict or names.issuperset(value)):
+            try:
+                return msgspec.convert(value, kind, strict=True)
+            except msgspec.ValidationError:
+                pass
+        return structure_object(value, kind)
+
+    return structure_flat
+
+
+def _is_flat(field: attrs.Attribute[Any]) -> bool:
+    """Whether msgspec alone reads ``field`` as cattrs would: see ``_convert``."""
+    kind = field.type
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        kind, *others = (one for one in typing.get_args(kind) if one is not types.NoneType)
+        if others:
+            return False
+    while isinstance(kind, typing.NewType):
+        kind = kind.__supertype__
+    is_plain = (
+        field.validator is None and field.converter is None and wire_name(field.name) == field.name
+    )
+    return is_plain and (kind in (str, int, float, bool) or _is_leaf(kind))
 
 
 def _unstructure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:

@@ -7,6 +7,8 @@ views on it are ``memory_gateway_bus``, ``memory_shard_bus`` and ``memory_leases
 
 from __future__ import annotations
 
+from collections import deque
+
 import attrs
 import trio
 
@@ -45,8 +47,9 @@ class Fence:
 
 @attrs.define
 class DeltaStream:
-    deltas: list[Delta]
-    until_ms: float
+    deltas: deque[Delta] = attrs.field(factory=deque)
+    """In order of their ticks."""
+    until_ms: float = 0.0
 
 
 @attrs.define

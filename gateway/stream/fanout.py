@@ -34,6 +34,7 @@ class FanOut:
     _told: deque[Audience] = attrs.field(factory=deque, init=False)
     """Those that have something to be taken."""
     _woken: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _joined: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __len__(self) -> int:
         return len(self._audiences)
@@ -59,6 +60,7 @@ class FanOut:
             telling = Telling.going_on(chunks, self._bus, position)
             audience = Audience(chunks, telling, self._feeds, self._note, beat_at)
             self._audiences[chunks] = audience
+            self._joined.set()
             audience.open()
         elif audience.position != position:
             return None
@@ -95,6 +97,9 @@ class FanOut:
 
     async def _beat(self) -> NoReturn:
         while True:
+            if not self._audiences:
+                self._joined = trio.Event()
+                await self._joined.wait()
             await trio.sleep(SWEEP_SECONDS)
             now = trio.current_time()
             for audience in tuple(self._audiences.values()):

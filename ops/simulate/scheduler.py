@@ -56,7 +56,8 @@ class Scheduler(random.Random):
 
     def shuffle(self, x: MutableSequence[Any]) -> None:
         """Called by trio with each batch of tasks that it is about to run."""
-        super().shuffle(x)
+        if len(x) > 1:
+            super().shuffle(x)
         if self._stopped:
             for task in tuple(x):
                 held = self._stopped.get(task.context.get(_process, ""))
