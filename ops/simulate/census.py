@@ -13,12 +13,12 @@ from collections import Counter
 
 import attrs
 
-from common import wire
 from common.bus import Delta
 from common.events import Entered, Event, Failed, Left, Moved, Said
 from common.frames import ChunkDelta, ChunkStatic
 from common.grid import AgentId, ChunkId, Tick
 from ops.simulate.ledger import Ledger
+from ops.simulate.reading import read_shown
 
 Place = tuple[int, int]
 
@@ -48,7 +48,8 @@ class Census:
 
     def hear(self, delta: Delta) -> None:
         self._ledger.count("deltas")
-        self._ledger.told(f"{delta.chunk} {delta.prev_tick} {delta.tick}", delta.data.decode())
+        text = delta.data.decode()
+        self._ledger.told(f"{delta.chunk} {delta.prev_tick} {delta.tick}", text)
         parish = self.parishes.setdefault(delta.chunk, Parish())
         if self.is_forgotten and parish.published.get(delta.tick) == delta.data:
             return
@@ -63,7 +64,9 @@ class Census:
             self._ledger.count("reborn")
         parish.tick = delta.tick
         parish.places = dict(parish.places)
-        for event in wire.decode(delta.data, ChunkDelta).events:
+        frame = read_shown(text)
+        assert isinstance(frame, ChunkDelta), text
+        for event in frame.events:
             self._apply(event, delta.chunk, parish)
         parish.history[delta.tick] = parish.places
         self._check_cells(delta.chunk, parish)

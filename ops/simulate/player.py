@@ -37,6 +37,7 @@ from ops.client.commanding import Commanding, Pending
 from ops.simulate.cluster import Cluster
 from ops.simulate.front_desk import SECRET, FrontDesk, Ticket
 from ops.simulate.plan import Fault
+from ops.simulate.reading import read_shown
 from ops.simulate.sight import Sight
 from ops.simulate.socket import Socket
 from shard.world.terrain import terrain_of
@@ -126,7 +127,7 @@ class Player:
         if not gateways:
             return False
         gateway = self._dice.choice(gateways)
-        socket = self._socket = Socket("websocket", self._hear, self._stir)
+        socket = self._socket = Socket("websocket", self._hear, self._stir, self._dice)
         gateway.serve_agent(self._knock(), socket)
         with trio.move_on_after(OPENING_SECONDS_MAX):
             while socket.state == "opening":
@@ -261,6 +262,8 @@ class Player:
         assert socket is not None
         assert ticket is not None
         match frame:
+            case ChunkDelta() | ChunkStatic():  # Mostly.
+                self._sight.see(frame)
             case SessionReady():
                 self._greeted(frame, commanding, socket)
             case Challenge():
@@ -275,8 +278,6 @@ class Player:
                 self._cluster.books.hear(ticket.session, frame)
                 self._position = frame.position
                 commanding.ended(frame)
-            case ChunkStatic() | ChunkDelta():
-                self._sight.see(frame)
             case _:
                 pass
 
@@ -305,10 +306,8 @@ def floor_of(seed: int, chunk: ChunkId, generation: int) -> list[tuple[int, int]
     return [(x, y) for x, y in terrain_of(seed, chunk, generation).floor()]
 
 
-@lru_cache(maxsize=4_096)
 def read_frame(text: str) -> ServerFrame:
-    """The same delta goes to many: it is read once."""
-    return wire.structure_leniently(wire.parse(text), ServerFrame)
+    return read_shown(text) or wire.structure_leniently(wire.parse(text), ServerFrame)
 
 
 def websocket_scope(path: str, query: str, authorization: str = "") -> WebsocketScope:

@@ -24,6 +24,7 @@ from ops.simulate.cluster import Cluster
 from ops.simulate.plan import Fault
 from ops.simulate.player import websocket_scope
 from ops.simulate.process import Gateway
+from ops.simulate.reading import read_shown
 from ops.simulate.socket import Socket
 
 STAY_SECONDS_MEAN = 15.0
@@ -57,11 +58,11 @@ class Watcher:
         if self._last_id:
             query += f"&last_event_id={quote(self._last_id)}"
         if self._dice.random() < 0.5:
-            socket = Socket("websocket", self._hear_frame, self._stir)
+            socket = Socket("websocket", self._hear_frame, self._stir, self._dice)
             gateway.serve_frames(websocket_scope("/v1/spectate/ws", query), socket)
         else:
             self._rest = ""
-            socket = Socket("http", self._hear_events, self._stir)
+            socket = Socket("http", self._hear_events, self._stir, self._dice)
             gateway.serve_events(_http_scope(query), socket)
         seconds = self._dice.expovariate(1 / STAY_SECONDS_MEAN)
         if Fault.CUTS not in self._cluster.plan.faults:
@@ -79,7 +80,7 @@ class Watcher:
 
     def _hear_frame(self, text: str) -> None:
         event = cast("dict[str, Any]", wire.parse(text))
-        self._hear(str(event.get("id", "")), wire.encode(event["data"]).decode())
+        self._hear(str(event.get("id", "")), text.partition('"data":')[2].removesuffix("}"))
 
     def _hear_events(self, text: str) -> None:
         *events, self._rest = (self._rest + text).split("\n\n")
@@ -91,7 +92,7 @@ class Watcher:
     def _hear(self, id: str, data: str) -> None:
         self._cluster.ledger.told(self.name, data)
         self._cluster.ledger.count("watched")
-        frame = read_frame(data)
+        frame = read_shown(data) or read_frame(data)
         assert frame is not None, data
         try:
             self._take(frame)
