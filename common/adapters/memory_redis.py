@@ -96,6 +96,7 @@ class MemoryRedis:
         self.durations = durations or Durations()
         self.subscribers: list[Subscriber] = []
         self._down = False
+        self._up = trio.Event()
         self._position = 0
         self.forget()
 
@@ -128,6 +129,9 @@ class MemoryRedis:
             self.cut()
             for stream in self.slots.values():
                 self._wake(stream)
+        else:
+            self._up.set()
+            self._up = trio.Event()
 
     def cut(self) -> None:
         """Every subscription is lost; each gateway hears Restored when it has its own back."""
@@ -185,6 +189,8 @@ class MemoryRedis:
         """Bring ``subscriber`` back each time that it was lost. Runs until cancelled."""
         while True:
             await subscriber.loss.wait()
+            while self._down:
+                await self._up.wait()
             await trio.sleep(RECONNECT_SECONDS)
             if not self._down:
                 subscriber.restore()

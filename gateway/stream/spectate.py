@@ -256,8 +256,10 @@ def _bounded(send: ASGISendCallable) -> ASGISendCallable:
     """
 
     async def send_in_time(event: ASGISendEvent) -> None:
-        with trio.fail_after(STILL_SECONDS_MAX):
+        with trio.move_on_after(STILL_SECONDS_MAX):
             await send(event)
+            return
+        raise trio.TooSlowError
 
     return send_in_time
 

@@ -303,7 +303,7 @@ def _is_open(pending: Pending) -> bool:
 
 @lru_cache(maxsize=256)
 def floor_of(seed: int, chunk: ChunkId, generation: int) -> list[tuple[int, int]]:
-    return [(x, y) for x, y in terrain_of(seed, chunk, generation).floor()]
+    return terrain_of(seed, chunk, generation).floor()
 
 
 def read_frame(text: str) -> ServerFrame:

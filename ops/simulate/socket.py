@@ -52,7 +52,7 @@ class Socket:
         return await self._receiver.receive()
 
     async def send(self, event: ASGISendEvent) -> None:
-        if self.slow_until > trio.current_time():
+        if self.slow_until and self.slow_until > trio.current_time():
             await trio.sleep_until(self.slow_until)
         elif self._dice.random() < FULL_RATE:
             await trio.lowlevel.checkpoint()
