@@ -15,7 +15,7 @@ import trio
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent
 
 TO_SERVER_MAX = 1_000  # More than a client says while its server is stopped.
-FULL_RATE = 0.2  # Of what the server writes: the kernel's buffer is full, and others run first.
+FULL_RATE = 0.1  # Of what the server writes: the kernel's buffer is full, and others run first.
 
 
 @attrs.define(eq=False)
