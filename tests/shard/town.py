@@ -161,6 +161,11 @@ class Town:
         await MemoryAccounts(self.postgres).open_session(opened)
         return opened.session
 
+    def end_session(self, session: SessionId) -> None:
+        now = datetime.fromtimestamp(self.postgres.now_ms() / 1_000, UTC)
+        kept = self.postgres.sessions[session]
+        self.postgres.sessions[session] = attrs.evolve(kept, ended_at=now)
+
     async def join(
         self, agent: str, session: str | None = None, at: Position | None = None
     ) -> Attached:
