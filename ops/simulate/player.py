@@ -49,6 +49,10 @@ THINK_SECONDS_EACH = 0.4
 FAR_RATE = 0.35
 NEAR_TRIES = 25  # The nearest of so many cells of a chunk is some steps away.
 CUT_RATE = 0.08  # Of the times that it decides what to do next.
+HOP_RATE = 0.5  # Of the far walks: just over the border.
+TURN_BACK_RATE = 0.5  # Of the walks over a border: back at once.
+RESTLESS_RATE = 0.2  # Of its connections: given up before long, for another session.
+RESTLESS_SECONDS = 1.0  # Less than a call may be late.
 
 
 @attrs.define(eq=False)
@@ -65,6 +69,8 @@ class Player:
     _begun: list[Pending] = attrs.field(factory=list, init=False)
     _sight: Sight = attrs.field(init=False)
     _position: Position = attrs.field(default=Position(0, 0), init=False)
+    _came_from: ChunkId | None = attrs.field(default=None, init=False)
+    """The chunk that it left for the one it sees, since its last command."""
     _may_resume: bool = attrs.field(default=False, init=False)
     _said: int = attrs.field(default=0, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -128,6 +134,11 @@ class Player:
         gateway = self._dice.choice(gateways)
         socket = self._socket = Socket("websocket", self._hear, self._stir)
         gateway.serve_agent(self._knock(), socket)
+        if self._is_restless():
+            await trio.sleep(self._dice.uniform(0, RESTLESS_SECONDS))
+            socket.leave()
+            self._ticket = None
+            return False
         with trio.move_on_after(OPENING_SECONDS_MAX):
             while socket.state == "opening":
                 await self._changed.wait()
@@ -173,6 +184,10 @@ class Player:
     def _is_cut(self) -> bool:
         return Fault.CUTS in self._cluster.plan.faults and self._dice.random() < CUT_RATE
 
+    def _is_restless(self) -> bool:
+        may_be = Fault.CUTS in self._cluster.plan.faults and not self.is_done
+        return may_be and self._dice.random() < RESTLESS_RATE
+
     async def _lose(self, socket: Socket) -> None:
         """Lose the connection, or be slow for a while; what was under way to us is lost first."""
         kind = self._dice.randrange(4)
@@ -191,18 +206,30 @@ class Player:
 
     async def _act(self, socket: Socket) -> None:
         assert self._commanding is not None
+        self._came_from = None
         commanding, doing = self._commanding, self._begin_command(socket)
         if self._dice.random() < 0.15:
             await self._rest(socket, self._dice.uniform(0, 3))
             self._send(socket, Cancel(doing.id))
         elif self._dice.random() < 0.15:
             self._begin_command(socket, Say(self._sentence()))
-        with trio.move_on_after(PATIENCE_SECONDS):
-            while _is_open(doing) and socket.state == "open":
-                await self._changed.wait()
+        await self._wait_end(socket, doing)
+        if self._turns_back(socket):
+            assert self._came_from is not None
+            await self._wait_end(socket, self._begin_command(socket, self._nearest(self._came_from)))
         if doing.ack is not None and socket.state == "open" and self._dice.random() < 0.1:
             # An id that is sent again is answered as before, and done once.
             self._send(socket, commanding._request(doing))
+
+    def _turns_back(self, socket: Socket) -> bool:
+        if self.is_done or socket.state != "open" or self._came_from is None:
+            return False
+        return self._dice.random() < TURN_BACK_RATE
+
+    async def _wait_end(self, socket: Socket, doing: Pending) -> None:
+        with trio.move_on_after(PATIENCE_SECONDS):
+            while _is_open(doing) and socket.state == "open":
+                await self._changed.wait()
 
     def _begin_command(self, socket: Socket, command: Command | None = None) -> Pending:
         assert self._commanding is not None
@@ -230,11 +257,21 @@ class Player:
         is_far = self._dice.random() < FAR_RATE
         if is_far:
             cx, cy = self._near(cx), self._near(cy)
-        chunk, world = chunk_id(cx, cy), self._cluster.postgres.world
-        floor = floor_of(world.seed, chunk, self._cluster.generation(chunk))
+            if self._dice.random() < HOP_RATE:
+                return self._nearest(chunk_id(cx, cy))
+        floor = self._floor(chunk_id(cx, cy))
         goals = [self._dice.choice(floor) for _ in range(1 if is_far else NEAR_TRIES)]
-        here = self._position
-        return MoveTo(*min(goals, key=lambda goal: abs(goal[0] - here.x) + abs(goal[1] - here.y)))
+        return MoveTo(*min(goals, key=self._distance))
+
+    def _nearest(self, chunk: ChunkId) -> MoveTo:
+        return MoveTo(*min(self._floor(chunk), key=self._distance))
+
+    def _floor(self, chunk: ChunkId) -> list[tuple[int, int]]:
+        seed = self._cluster.postgres.world.seed
+        return floor_of(seed, chunk, self._cluster.generation(chunk))
+
+    def _distance(self, goal: tuple[int, int]) -> int:
+        return abs(goal[0] - self._position.x) + abs(goal[1] - self._position.y)
 
     def _near(self, coordinate: int) -> int:
         moved = coordinate + self._dice.choice((-1, 0, 1))
@@ -276,7 +313,10 @@ class Player:
                 self._position = frame.position
                 commanding.ended(frame)
             case ChunkStatic() | ChunkDelta():
+                before = self._sight.chunk
                 self._sight.see(frame)
+                if before not in (None, self._sight.chunk):
+                    self._came_from = before
             case _:
                 pass
 
