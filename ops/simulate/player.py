@@ -16,7 +16,7 @@ import trio
 from hypercorn.typing import WebsocketScope
 
 from common import wire
-from common.commands import Command, MoveTo, Say, Wait
+from common.commands import Command, Say, Wait
 from common.errors import Trouble
 from common.frames import (
     Ack,
@@ -32,25 +32,22 @@ from common.frames import (
     ServerFrame,
     SessionReady,
 )
-from common.grid import AgentId, ChunkId, chunk_coordinates, chunk_id
+from common.grid import AgentId, ChunkId
+from common.limits import SPAWN_CHUNK
 from ops.client.commanding import Commanding, Pending
 from ops.simulate.cluster import Cluster
 from ops.simulate.front_desk import SECRET, FrontDesk, Ticket
+from ops.simulate.goals import Goals
 from ops.simulate.plan import Fault
 from ops.simulate.sight import Sight
 from ops.simulate.socket import Socket
-from shard.world.terrain import terrain_of
 
-HOME_CHUNKS = 1  # They stay this near to the first chunk, so that they meet and cross borders.
 OPENING_SECONDS_MAX = 15.0  # A gateway has ADMISSION_SECONDS_MAX; then the client tries another.
 PATIENCE_SECONDS = 40.0  # A command that takes longer is left alone, and the next one begun.
 THINK_SECONDS_MIN = 8.0
 THINK_SECONDS_EACH = 0.4
-FAR_RATE = 0.35
-NEAR_TRIES = 25  # The nearest of so many cells of a chunk is some steps away.
 CUT_RATE = 0.08  # Of the times that it decides what to do next.
-HOP_RATE = 0.5  # Of the far walks: just over the border.
-TURN_BACK_RATE = 0.5  # Of the walks over a border: back at once.
+TURN_BACK_RATE = 0.7  # Of the walks over a border: back at once.
 RESTLESS_RATE = 0.2  # Of its connections: given up before long, for another session.
 RESTLESS_SECONDS = 1.0  # Less than a call may be late.
 
@@ -68,6 +65,7 @@ class Player:
     _commanding: Commanding | None = attrs.field(default=None, init=False)
     _begun: list[Pending] = attrs.field(factory=list, init=False)
     _sight: Sight = attrs.field(init=False)
+    _goals: Goals = attrs.field(init=False)
     _position: Position = attrs.field(default=Position(0, 0), init=False)
     _came_from: ChunkId | None = attrs.field(default=None, init=False)
     """The chunk that it left for the one it sees, since its last command."""
@@ -77,6 +75,7 @@ class Player:
 
     def __attrs_post_init__(self) -> None:
         self._sight = Sight(self.id, self._cluster.ledger, self._cluster.census)
+        self._goals = Goals(self._cluster, self._dice)
 
     @property
     def is_settled(self) -> bool:
@@ -214,17 +213,19 @@ class Player:
         elif self._dice.random() < 0.15:
             self._begin_command(socket, Say(self._sentence()))
         await self._wait_end(socket, doing)
-        if self._turns_back(socket):
-            assert self._came_from is not None
-            await self._wait_end(socket, self._begin_command(socket, self._nearest(self._came_from)))
+        while (chunk := self._way_back(socket)) is not None:
+            self._cluster.ledger.count("turned back")
+            self._came_from = None
+            doing = self._begin_command(socket, self._goals.just_in(chunk, self._position))
+            await self._wait_end(socket, doing)
         if doing.ack is not None and socket.state == "open" and self._dice.random() < 0.1:
             # An id that is sent again is answered as before, and done once.
             self._send(socket, commanding._request(doing))
 
-    def _turns_back(self, socket: Socket) -> bool:
-        if self.is_done or socket.state != "open" or self._came_from is None:
-            return False
-        return self._dice.random() < TURN_BACK_RATE
+    def _way_back(self, socket: Socket) -> ChunkId | None:
+        """Return the chunk that it has just come from, if it goes back there at once."""
+        may_go = socket.state == "open" and not self.is_done
+        return self._came_from if may_go and self._dice.random() < TURN_BACK_RATE else None
 
     async def _wait_end(self, socket: Socket, doing: Pending) -> None:
         with trio.move_on_after(PATIENCE_SECONDS):
@@ -245,37 +246,11 @@ class Player:
             case 2:
                 return Wait(self._dice.randrange(1, 15))
             case _:
-                return self._goal()
+                return self._goals.next(self._sight.chunk or ChunkId(SPAWN_CHUNK), self._position)
 
     def _sentence(self) -> str:
         self._said += 1
         return f"{self.id} {self._said}"
-
-    def _goal(self) -> MoveTo:
-        """Mostly some steps away; every third time perhaps over a border."""
-        cx, cy = chunk_coordinates(self._sight.chunk or chunk_id(0, 0))
-        is_far = self._dice.random() < FAR_RATE
-        if is_far:
-            cx, cy = self._near(cx), self._near(cy)
-            if self._dice.random() < HOP_RATE:
-                return self._nearest(chunk_id(cx, cy))
-        floor = self._floor(chunk_id(cx, cy))
-        goals = [self._dice.choice(floor) for _ in range(1 if is_far else NEAR_TRIES)]
-        return MoveTo(*min(goals, key=self._distance))
-
-    def _nearest(self, chunk: ChunkId) -> MoveTo:
-        return MoveTo(*min(self._floor(chunk), key=self._distance))
-
-    def _floor(self, chunk: ChunkId) -> list[tuple[int, int]]:
-        seed = self._cluster.postgres.world.seed
-        return floor_of(seed, chunk, self._cluster.generation(chunk))
-
-    def _distance(self, goal: tuple[int, int]) -> int:
-        return abs(goal[0] - self._position.x) + abs(goal[1] - self._position.y)
-
-    def _near(self, coordinate: int) -> int:
-        moved = coordinate + self._dice.choice((-1, 0, 1))
-        return max(-HOME_CHUNKS, min(HOME_CHUNKS, moved))
 
     def _send(self, socket: Socket, frame: ClientFrame) -> None:
         is_said = socket.state == "open" and not socket.is_deaf
@@ -338,11 +313,6 @@ def _is_open(pending: Pending) -> bool:
     """Whether something is still to be heard of it."""
     is_refused = pending.ack is not None and pending.ack.code is not None
     return not (is_refused or pending.lost or pending.result is not None)
-
-
-@lru_cache(maxsize=256)
-def floor_of(seed: int, chunk: ChunkId, generation: int) -> list[tuple[int, int]]:
-    return [(x, y) for x, y in terrain_of(seed, chunk, generation).floor()]
 
 
 @lru_cache(maxsize=4_096)

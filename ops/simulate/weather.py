@@ -1,7 +1,7 @@
 """Which call or message goes wrong, and how: drawn from the seed, for as long as it is bad.
 
-It carries nothing out. A call in fifty goes wrong, mostly by little; in rough weather, which is that
-of some seeds, one in seven, and lateness is longer. A storm's bigger faults are in ``storm``. Seconds
+It carries nothing out. A call in fifty goes wrong; in rough weather, which is that of some seeds,
+one in seven, and what is late is so by longer. A storm's bigger faults are in ``storm``. Seconds
 throughout.
 """
 
