@@ -17,8 +17,8 @@ from ops.simulate.cluster import Cluster
 from shard.world.terrain import terrain_of
 
 HOME_CHUNKS = 1  # They stay this near to the first chunk, so that they meet and cross borders.
-FAR_RATE = 0.35
-HOP_RATE = 0.5  # Of the far walks: just over the nearest border.
+FAR_RATE = 0.5
+HOP_RATE = 0.6  # Of the far walks: just over the nearest border.
 NEAR_TRIES = 25  # The nearest of so many cells of a chunk is some steps away.
 
 
@@ -28,7 +28,7 @@ class Goals:
     _dice: random.Random
 
     def next(self, chunk: ChunkId, here: Position) -> MoveTo:
-        """Mostly some steps away; every third time perhaps over a border."""
+        """Half of the time some steps away, else perhaps over a border."""
         if self._dice.random() >= FAR_RATE:
             return _nearest(self._some_of(chunk, NEAR_TRIES), here)
         cx, cy = chunk_coordinates(chunk)
