@@ -20,6 +20,7 @@ declare
     fenced text[] := fenced_chunks(chunks, epochs);
     fresh journal_row[];
     now_ms bigint;
+    is_stopped boolean := false;
 begin
     -- A row that is there to the last byte is our own, from a try whose answer was lost.
     fresh := array(
@@ -37,11 +38,23 @@ begin
                 and j.epoch = r.epoch and j.body = r.body
         )
     );
-    -- Who ends a session waits until this is written, or has ended it and is seen below: so no
+    -- Who ends a session waits until this is written, or has ended it and is seen here: so no
     -- driver is written after its end. Chunks are locked before sessions, and nobody who has a
-    -- session waits for a chunk.
+    -- session waits for a chunk. Not one query with what is asked below: most commits bring no
+    -- driver, and the planner would be paid for by each.
     if array_remove(drivers, null) <> '{}' then
         perform from session where id = any (drivers) order by id for share;
+        return query
+            select 'over', r.driver, null, case when exists (
+                select from session mine join session other on other.agent = mine.agent
+                where mine.id = r.driver and other.id <> mine.id and other.ended_at is null
+            ) then 'replaced' end
+            from unnest(fresh) as r
+            where r.driver is not null and not exists (
+                select from session s
+                where s.id = r.driver and s.ended_at is null and s.expires_at > clock_timestamp()
+            );
+        is_stopped := found;
     end if;
     -- Read after the locks were granted: waiting for them may have taken a while.
     now_ms := extract(epoch from clock_timestamp()) * 1000;
@@ -54,19 +67,8 @@ begin
         union all
         select 'expired', r.session, r.id, null from unnest(fresh) as r
         where r.expires_at_ms < now_ms
-            and not exists (select from command c where c.session = r.session and c.id = r.id)
-        union all
-        select 'over', r.driver, null, case when exists (
-            select from session mine join session other on other.agent = mine.agent
-            where mine.id = r.driver and other.id <> mine.id and other.ended_at is null
-        ) then 'replaced' end
-        from unnest(fresh) as r
-        where r.driver is not null and (
-            select true from session s
-            where s.id = r.driver and s.ended_at is null
-                and s.expires_at > to_timestamp(now_ms / 1000.0)
-        ) is null;
-    if found then
+            and not exists (select from command c where c.session = r.session and c.id = r.id);
+    if found or is_stopped then
         return;
     end if;
     -- Somebody may be about to insert the same: then this waits, and fails as a whole.
