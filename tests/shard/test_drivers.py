@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from common.commands import Say, Wait
 from common.envelopes import Attached, AttachRefused, SessionEnded
 from common.grid import ChunkId, SessionId
-from tests.shard.town import Town
+from tests.shard.town import GATEWAY, Town
 
 OLD, NEW = SessionId("ses_old"), SessionId("ses_new")
 
@@ -39,7 +39,7 @@ async def test_in_one_batch_only_the_newest_session_drives(
     town.sign_up("ann")
     for session in (OLD, NEW):
         await town.open_session("ann", session)
-        await town.gateway.bind(session, "gw_1")
+        await town.gateway.bind(session, GATEWAY)
     await town.offer(
         town.attach("ann", OLD), town.command("bob", "c1", Say("hello")), town.attach("ann", NEW)
     )
