@@ -39,7 +39,7 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
         (FORGETFUL, 13),
         (INDIFFERENT, 3),
         (AGELESS, 41),
-        (LEAVING, 69),
+        (LEAVING, 47),
         (TRUSTING, 29),
     ],
     ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers"],
