@@ -13,7 +13,7 @@ import asyncpg
 
 from common.adapters.postgres import Postgres
 from common.adapters.postgres_rows import ANSWER_COLUMNS, read_known, read_topology, read_world
-from common.envelopes import AckLine
+from common.envelopes import AckLine, SessionEnded
 from common.errors import Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
 from common.journal import (
@@ -85,13 +85,13 @@ class PostgresJournal:
     async def commit(self, rows: Sequence[Row]) -> Committed | Conflict:
         commands = [(row.command.session, row.command.id) for row in rows if row.command]
         assert len(set(commands)) == len(commands), "a command is admitted once"
-        columns = _columns((_row_columns(row) for row in rows), 13)
+        columns = _columns((_row_columns(row) for row in rows), 14)
         for _ in range(RETRIES_MAX):
             try:
                 answers = await self._postgres.write(
                     "journaling",
                     "select * from journal_commit("
-                    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
                     *columns,
                 )
             except asyncpg.UniqueViolationError as error:
@@ -189,6 +189,13 @@ class PostgresJournal:
                 for answer in answers
                 if answer["kind"] == "expired"
             ),
+            over={
+                SessionId(answer["subject"]): SessionEnded(
+                    SessionId(answer["subject"]), replaced=answer["state"] == "replaced"
+                )
+                for answer in answers
+                if answer["kind"] == "over"
+            },
         )
 
     async def _known(
@@ -228,6 +235,7 @@ def _row_columns(row: Row) -> tuple[object, ...]:
         row.transfer,
         row.digest,
         row.checksum,
+        row.driver,
     )
 
 
