@@ -89,6 +89,9 @@ class Holdings(Protocol):
     @property
     def pending(self) -> dict[ChunkId, None]: ...
 
+    @property
+    def spoilt(self) -> set[ChunkId]: ...
+
     def get(self, id: ChunkId) -> Live | None: ...
 
 

@@ -65,7 +65,7 @@ def test_10_000_chunks_have_exits_on_each_side_and_one_piece_of_floor_of_the_rig
         seen = [one for part in pool.map(survey, parts) for one in part]
     assert len(seen) == count
     assert_land_is_of_the_right_size([one.floor for one in seen])
-    assert disagreements(seen) == (19_801, [])  # 99 rows of 101 and one of 1.
+    assert disagreements(seen) == (19_799, [])  # 9,900 side by side, 9,899 above another.
 
 
 def test_300_chunks_have_exits_on_each_side_and_one_piece_of_floor_of_the_right_size() -> None:
