@@ -29,7 +29,7 @@ from shard.world.state import Agent
 def attach(now: Round, received: Received, message: Attach) -> Decision:
     if (end := now.findings.over.get(message.session)) is not None:
         return Decision(received, replies=((message.gateway, end),))
-    live = now.chunks.get(message.chunk)
+    live = now.live(message.chunk)
     if live is None:
         missing = Decision(received, missing=message.chunk)
         return _unless_elsewhere(now, received, message, lambda: missing)
@@ -100,7 +100,7 @@ def _attached(agent: Agent, chunk: ChunkId) -> Attached:
 
 
 def detach(now: Round, received: Received, message: Detach) -> Decision:
-    live = now.chunks.get(message.chunk)
+    live = now.live(message.chunk)
     if live is None:
         return pursue(now, received, message, lambda: Decision(received))
     agent, own = live.state.agents.get(message.agent), _own(now, live, message)

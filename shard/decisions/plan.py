@@ -105,6 +105,17 @@ class Round:
     planned: dict[ChunkId, list[Input]] = attrs.field(factory=dict)
     ordinals: dict[ChunkId, int] = attrs.field(factory=dict)
     seen: set[CommandKey] = attrs.field(factory=set)
+    _lives: dict[ChunkId, Live | None] = attrs.field(factory=dict, init=False)
+
+    def live(self, id: ChunkId) -> Live | None:
+        """Return the chunk as it was when this round first asked for it.
+
+        Deciding takes time, and what rests catches up whenever it is asked for. All that a round
+        plans for a chunk is heard in one tick, so it has to be planned for that one.
+        """
+        if id not in self._lives:
+            self._lives[id] = self.chunks.get(id)
+        return self._lives[id]
 
     def waiting(self, live: Live) -> Sequence[Input]:
         """Return what the chunk's next tick will hear, with what this round has planned."""
