@@ -34,8 +34,12 @@ from common.journal import (
 )
 from common.limits import PAST_SNAPSHOTS_MAX, PRUNE_ROWS_MAX, RETRIES_MAX
 
-_RACES = ("command_pkey", "transfer_pkey")
-"""Somebody else inserted the same at the same moment; now that they have, it is a Conflict."""
+_OWN_ROW = "journal_pkey"
+_RACES = ("command_pkey", "transfer_pkey", _OWN_ROW)
+"""Somebody else inserted the same at the same moment; now that they have, it is a Conflict.
+
+Of a journal row it was ourselves, in a try whose answer was lost: now it counts as written.
+"""
 
 
 class PostgresJournal:
@@ -86,7 +90,7 @@ class PostgresJournal:
         commands = [(row.command.session, row.command.id) for row in rows if row.command]
         assert len(set(commands)) == len(commands), "a command is admitted once"
         columns = _columns((_row_columns(row) for row in rows), 14)
-        for _ in range(RETRIES_MAX):
+        for attempt in range(1, RETRIES_MAX + 1):
             try:
                 answers = await self._postgres.write(
                     "journaling",
@@ -95,7 +99,8 @@ class PostgresJournal:
                     *columns,
                 )
             except asyncpg.UniqueViolationError as error:
-                if error.constraint_name not in _RACES:
+                is_bug = error.constraint_name == _OWN_ROW and attempt == RETRIES_MAX
+                if is_bug or error.constraint_name not in _RACES:
                     raise
             else:
                 return await self._outcome(answers)

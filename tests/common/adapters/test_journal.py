@@ -550,6 +550,42 @@ async def test_a_driver_waits_for_the_session_that_is_just_being_opened(
         assert outcomes == [over(SES, replaced=True)]
 
 
+@pytest.mark.embedded
+async def test_a_commit_that_is_repeated_beside_its_own_first_try_counts_as_written(
+    database_url: str,
+) -> None:
+    """The first one's answer was lost, and PostgreSQL is still at it."""
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(database_url) as postgres,
+        asyncpg_connection(database_url) as first_try,
+        trio.open_nursery() as nursery,
+    ):
+        journal = PostgresJournal(postgres)
+        row = a_row(await take(journal))
+        outcomes: list[Committed | Conflict] = []
+
+        async def repeat() -> None:
+            outcomes.append(await journal.commit([row]))
+
+        await first_try.execute("begin")
+        values = f"'{row.chunk}', {row.tick}, {row.ordinal}, {row.epoch}, '{{}}', {row.checksum}"
+        await first_try.execute(
+            f"insert into journal (chunk, tick, ordinal, epoch, body, checksum) values ({values})"  # noqa: S608 - our own row.
+        )
+        nursery.start_soon(repeat)
+        with trio.fail_after(10):
+            while not outcomes and not await first_try.fetch(WAITING):
+                await trio.sleep(0.01)
+        assert not outcomes
+        await first_try.execute("commit")
+        with trio.fail_after(10):
+            while not outcomes:
+                await trio.sleep(0.01)
+        assert outcomes == [Committed()]
+        assert list(await written(journal)) == [row]
+
+
 OPEN_SECOND = f"""
 select open_session('ses_2', '{AGENT}', 'key_{AGENT}', 't', 's', array['act'], now(),
                     now() + interval '1 day', array['r'::bytea])
