@@ -21,8 +21,8 @@ from common.grid import ChunkId
 from common.limits import READY_LINES_MAX, REDIS_SECONDS_MAX, TICK_HZ
 from common.refusals import ResyncReason
 from gateway.metrics import SPECTATOR_RESYNCS
-from gateway.ports import Bus
 from gateway.stream import position, replay
+from gateway.stream.backlog import Backlog
 from gateway.stream.follow import FeedDelta, Static
 from gateway.stream.position import Mark, Position
 from gateway.stream.view import View
@@ -42,7 +42,7 @@ class Line:
 @attrs.define(eq=False)
 class Telling:
     _view: View
-    _bus: Bus
+    _backlog: Backlog
     _sent: dict[ChunkId, Mark] = attrs.field(init=False)
     _begun: set[ChunkId] = attrs.field(factory=set, init=False)
     """Chunks that this connection was shown: a Static of one of these is a resync."""
@@ -52,9 +52,11 @@ class Telling:
         self._sent = dict(self._view.position or {})
 
     @classmethod
-    def going_on(cls, chunks: tuple[ChunkId, ...], bus: Bus, position: Position) -> Telling:
+    def going_on(
+        cls, chunks: tuple[ChunkId, ...], backlog: Backlog, position: Position
+    ) -> Telling:
         """Tell on what somebody was told up to ``position``, which has all of ``chunks``."""
-        telling = cls(View(chunks, position=position), bus)
+        telling = cls(View(chunks, position=position), backlog)
         telling._begun = set(chunks)
         return telling
 
@@ -114,7 +116,8 @@ class Telling:
             return None if tick is None else ()
         try:
             with trio.fail_after(REDIS_SECONDS_MAX):
-                deltas = await self._bus.deltas_after(static.chunk, tick)
+                until = max(mark.tick, static.tick)
+                deltas = await self._backlog.deltas(static.chunk, tick, until)
         except (Trouble, trio.TooSlowError):
             return None  # Then it can't be said what was missed, and the client is told so.
         return replay.missed(mark, static, deltas)
