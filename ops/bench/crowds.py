@@ -104,6 +104,6 @@ async def _wait_listening(port: int) -> None:
 
 
 @asynccontextmanager
-async def a_gateway(rig: Rig, site: Site) -> AsyncIterator[Server]:
-    async with rig.gateway(site) as process:
-        yield Server("gateway", process.pid, site.plan.port, PATH)
+async def a_gateway(rig: Rig, site: Site, n: int = 0) -> AsyncIterator[Server]:
+    async with rig.gateway(site, n) as process:
+        yield Server("gateway", process.pid, site.plan.port + n, PATH)
