@@ -32,10 +32,10 @@ class Size:
     readers: int = 300
     """Of each of the two gateways."""
     stopped: int = 100
-    fill_seconds: float = 6.0
+    fill_seconds: float = 5.0
     """Until the sockets of those that stand still are full."""
-    seconds: float = 5.0
-    turns: int = 6
+    seconds: float = 4.0
+    turns: int = 5
     """In each of which they stand at the one gateway, and then at the other."""
     stand_seconds: float = 60.0
     """At last: longer than it takes until a queue of 256 is full."""
