@@ -19,6 +19,7 @@ from ops.bench.source import CHUNK
 from ops.chaos.cluster import free_ports
 
 PATH = f"/v1/spectate?chunks={CHUNK}"
+FRAMES_PATH = f"/v1/spectate/ws?chunks={CHUNK}"
 SETTLE_SECONDS_MAX = 30.0
 LOOK_SECONDS = 0.1
 

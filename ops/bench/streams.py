@@ -36,7 +36,7 @@ class Sizes:
 
 
 QUICK = Sizes(
-    fanning.Size(readers=(600,), most=1_000, seconds=4, warm_seconds=1),
+    fanning.Size(readers=(600,), most=1_000, frames=100, seconds=4, warm_seconds=1),
     arriving.Size(readers=300, within_seconds=0.5, chunks=20, window_seconds=3, turns=1),
     stopping.Size(readers=150, stopped=50, seconds=3, turns=2, stand_seconds=15),
     replaying.Size(times=50, view_times=3),
