@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.freezing import a_way_to
 from tests.browser.looking import LIVE_MS_MAX, look_at, wait_until_live
 from tests.end_to_end.cluster import Cluster, tessera_up
 
@@ -139,3 +140,55 @@ def test_another_view_is_opened_before_the_old_one_is_closed(world: Cluster, pag
         sorted(f"{x}:{y}" for x in range(3) for y in range(-1, 2))
     )
     assert page.evaluate("tessera.breaks.count") == 0
+
+
+def test_a_connection_that_falls_silent_is_replaced_and_nothing_is_missed(
+    world: Cluster, page: Page
+) -> None:
+    with a_way_to(world.port) as way:
+        look_at(page, way.url)
+        page.evaluate("Object.assign(tessera.stream, { quietMs: 1500, answerMs: 1500 })")
+        page.wait_for_function("tessera.world.isStirring(performance.now())", timeout=LIVE_MS_MAX)
+        opened = page.evaluate("tessera.stream.opened")
+        way.freeze()
+        frozen = page.evaluate("performance.now()")
+        moved = "[...tessera.world.agents.values()].some((agent) => agent.since > {})"
+        page.wait_for_function(moved.format(frozen + 1500), timeout=2 * LIVE_MS_MAX)
+        assert page.evaluate("tessera.stream.opened") > opened
+        wait_until_live(page)
+        assert page.evaluate("tessera.breaks.count") == 0, "it was resumed, not shown anew"
+
+
+def test_that_nobody_answers_any_more_is_said_and_tried_again(world: Cluster, page: Page) -> None:
+    with a_way_to(world.port) as way:
+        look_at(page, way.url)
+        page.evaluate("Object.assign(tessera.stream, { quietMs: 1500, answerMs: 1500 })")
+        way.freeze()
+        way.is_shut = True
+        expect(page.locator("#state")).to_have_text("reconnecting", timeout=LIVE_MS_MAX)
+        way.is_shut = False
+        wait_until_live(page)
+        expect(page.locator("#note")).to_contain_text("nothing missed", timeout=5_000)
+
+
+def test_where_nothing_happens_the_stream_is_asked_again_and_nobody_notices(
+    world: Cluster, page: Page
+) -> None:
+    page.goto(f"{world.url()}/#at=-100000,100000&zoom=10")
+    wait_until_live(page)
+    page.wait_for_function("tessera.world.chunks.size >= 9", timeout=LIVE_MS_MAX)
+    opened = page.evaluate("tessera.stream.opened")
+    page.evaluate(
+        """() => {
+            tessera.stream.quietMs = 500;
+            globalThis.states = new Set();
+            const { state, show } = tessera.hearing;
+            tessera.hearing.state = (name) => { states.add(name); state(name); };
+            globalThis.whole = 0;
+            tessera.hearing.show = (chunk) => { whole++; show(chunk); };
+        }"""
+    )
+    page.wait_for_function(f"tessera.stream.opened >= {opened + 3}", timeout=LIVE_MS_MAX)
+    assert page.evaluate("[...states]") == ["live"]
+    assert page.evaluate("whole") == 0, "it goes on where it was"
+    expect(page.locator("#note")).to_have_attribute("data-shown", "false")
