@@ -7,7 +7,7 @@ import { CHUNK } from "./world.js";
 
 const ASK_MS = 4000;            // An answer later than the next question takes a connection from the stream.
 const DRAW_MS = 120;            // At most this often, however much moves.
-const REACH_MIN = 3;            // Chunks to each side that are shown, at least and
+const REACH_MIN = 2;            // Chunks to each side that are shown, at least and
 const REACH_MAX = 12;           // at most: beyond that awake chunks are dots at the rim.
 const THUMB = 10;               // Pixels a side of a chunk's ground.
 const GOLD = "232 193 112";
