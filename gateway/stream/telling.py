@@ -88,7 +88,7 @@ class Telling:
     def tell_on(self, item: Static | FeedDelta) -> list[Line]:
         """Tell an item of a chunk that has begun."""
         if isinstance(item, FeedDelta):
-            return self._deltas([item.delta])
+            return self._deltas(item.delta.chunk, [item.delta])
         return [_resync("out_of_range", item.chunk), self._static(item)]
 
     def all_anew(self, shown: Sequence[Static]) -> list[Line]:
@@ -108,7 +108,7 @@ class Telling:
         deltas = await self._missed(mark, static)
         if deltas is None:
             return [_resync("out_of_range", static.chunk), self._static(static)]
-        return self._deltas(deltas)
+        return self._deltas(static.chunk, deltas)
 
     async def _missed(self, mark: Mark, static: Static) -> Sequence[Delta] | None:
         tick = replay.read_from(mark, static)
@@ -126,13 +126,17 @@ class Telling:
         self._sent[static.chunk] = Mark(static.generation, static.tick)
         return Line("chunk_static", static.data, position.encode(self._sent))
 
-    def _deltas(self, deltas: Iterable[Delta]) -> list[Line]:
-        lines = []
-        for delta in deltas:
-            mark = self._sent[delta.chunk]
-            if delta.tick > mark.tick:  # Else a replay or a static has told it already.
-                self._sent[delta.chunk] = Mark(mark.generation, delta.tick)
-                lines.append(Line("chunk_delta", delta.data, position.encode(self._sent)))
+    def _deltas(self, chunk: ChunkId, deltas: Iterable[Delta]) -> list[Line]:
+        """Tell those, in order, that no replay and no static has told already."""
+        mark = self._sent[chunk]
+        new = [delta for delta in deltas if delta.tick > mark.tick]
+        if not new:
+            return []
+        ids = position.ids_of(self._sent, chunk, [delta.tick for delta in new])
+        lines = [
+            Line("chunk_delta", delta.data, id) for delta, id in zip(new, ids, strict=True)
+        ]
+        self._sent[chunk] = Mark(mark.generation, new[-1].tick)
         return lines
 
 
