@@ -52,9 +52,7 @@ class Telling:
         self._sent = dict(self._view.position or {})
 
     @classmethod
-    def going_on(
-        cls, chunks: tuple[ChunkId, ...], backlog: Backlog, position: Position
-    ) -> Telling:
+    def going_on(cls, chunks: tuple[ChunkId, ...], backlog: Backlog, position: Position) -> Telling:
         """Tell on what somebody was told up to ``position``, which has all of ``chunks``."""
         telling = cls(View(chunks, position=position), backlog)
         telling._begun = set(chunks)
@@ -133,9 +131,7 @@ class Telling:
         if not new:
             return []
         ids = position.ids_of(self._sent, chunk, [delta.tick for delta in new])
-        lines = [
-            Line("chunk_delta", delta.data, id) for delta, id in zip(new, ids, strict=True)
-        ]
+        lines = [Line("chunk_delta", delta.data, id) for delta, id in zip(new, ids, strict=True)]
         self._sent[chunk] = Mark(mark.generation, new[-1].tick)
         return lines
 

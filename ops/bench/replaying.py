@@ -48,7 +48,7 @@ async def _busy(rig: Rig, size: Size, delta_bytes: int) -> list[Figure]:
     ):
         await source.say_past(DELTAS_KEPT_TICKS)
         async with speaking(source):
-            cold = await _return(gateway, source)
+            (cold,) = await _return(gateway, source)
             before = usage(gateway.pid).cpu
             waits = [wait for _ in range(size.times) for wait in await _return(gateway, source)]
             cpu = (usage(gateway.pid).cpu - before) / size.times
@@ -58,7 +58,7 @@ async def _busy(rig: Rig, size: Size, delta_bytes: int) -> list[Figure]:
         Figure(case, "one at a time, p99", percentile(waits, 99), "ms", most=P99_MS),
         Figure(case, "one at a time, the slowest", max(waits), "ms"),
         Figure(case, "CPU of the gateway, each", cpu * 1000, "ms"),
-        Figure(case, "the first, of a chunk nobody watched", *cold, "ms"),
+        Figure(case, "the first, of a chunk nobody watched", cold, "ms"),
         Figure(case, f"{size.at_once} at once, p50", percentile(together, 50), "ms"),
         Figure(case, f"{size.at_once} at once, the last", max(filter(isfinite, together)), "ms"),
         Figure(case, f"{size.at_once} at once, shown anew", together.count(inf)),
@@ -74,7 +74,7 @@ async def _view(rig: Rig, size: Size) -> list[Figure]:
     ):
         await source.say_past(DELTAS_KEPT_TICKS)
         async with speaking(source):
-            cold = await _return(gateway, source)
+            (cold,) = await _return(gateway, source)
             before = usage(gateway.pid).cpu
             times = range(size.view_times)
             waits = [wait for _ in times for wait in await _return(gateway, source)]
@@ -83,7 +83,7 @@ async def _view(rig: Rig, size: Size) -> list[Figure]:
         Figure(case, "one at a time, p50", percentile(waits, 50), "ms"),
         Figure(case, "one at a time, the slowest", max(waits), "ms"),
         Figure(case, "CPU of the gateway, each", cpu * 1000, "ms"),
-        Figure(case, "the first, of chunks nobody watched", *cold, "ms"),
+        Figure(case, "the first, of chunks nobody watched", cold, "ms"),
     ]
 
 

@@ -22,7 +22,7 @@ from ops.bench.source import a_source, speaking
 
 P99_RATIO = 1.1
 DELTA_BYTES = 8 * 1024  # Large, so that what the kernel keeps for each is full in seconds.
-READER_BYTES = 12 * 1024  # Of each that stands, beside one write: its task, and a queue of pointers.
+READER_BYTES = 12 * 1024  # Of each that stands, beside one write: a task, a queue of pointers.
 AIR_BYTES = 2**20  # The allocator's.
 LOOK_SECONDS = 1.0
 

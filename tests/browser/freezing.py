@@ -1,4 +1,4 @@
-"""A way to the gateway that can fall silent: what is connected stays so, and nothing comes any more."""
+"""A way to the gateway that can fall silent: what is connected stays so, but nothing comes."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Crowd:
 
     async def _ask(self, chunk: ChunkId, after: int, until: int) -> None:
         deltas = await self.backlog.deltas(chunk, Tick(after), Tick(until))
-        ticks = None if deltas is None else [delta.tick for delta in deltas]
+        ticks = None if deltas is None else [int(delta.tick) for delta in deltas]
         self.told[after, until] = ticks
 
 
