@@ -17,8 +17,8 @@ import trio
 from common.grid import ChunkId
 from common.limits import FAN_OUT_SENDS, HEARTBEAT_SECONDS, SWEEP_SECONDS
 from gateway.metrics import SPECTATOR_EVENTS
-from gateway.ports import Bus
 from gateway.stream.audience import GONE, Audience, Block, Member
+from gateway.stream.backlog import Backlog
 from gateway.stream.feeds import Feeds
 from gateway.stream.position import Position
 from gateway.stream.telling import Telling
@@ -29,7 +29,7 @@ class FanOut:
     """``run`` must be running for anything to be written."""
 
     _feeds: Feeds
-    _bus: Bus
+    _backlog: Backlog
     _audiences: dict[tuple[ChunkId, ...], Audience] = attrs.field(factory=dict, init=False)
     _told: deque[Audience] = attrs.field(factory=deque, init=False)
     """Those that have something to be taken."""
@@ -57,7 +57,7 @@ class FanOut:
         """
         audience = self._audiences.get(chunks)
         if audience is None:
-            telling = Telling.going_on(chunks, self._bus, position)
+            telling = Telling.going_on(chunks, self._backlog, position)
             audience = Audience(chunks, telling, self._feeds, self._note, beat_at)
             self._audiences[chunks] = audience
             self._joined.set()
