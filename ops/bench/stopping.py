@@ -29,13 +29,13 @@ LOOK_SECONDS = 1.0
 
 @attrs.frozen
 class Size:
-    readers: int = 300
+    readers: int = 600
     """Of each of the two gateways."""
     stopped: int = 100
-    fill_seconds: float = 5.0
+    fill_seconds: float = 4.0
     """Until the sockets of those that stand still are full."""
     seconds: float = 4.0
-    turns: int = 5
+    turns: int = 8
     """In each of which they stand at the one gateway, and then at the other."""
     stand_seconds: float = 60.0
     """At last: longer than it takes until a queue of 256 is full."""
