@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 from rich.console import Console
 
-from ops.bench import arriving, fanning, stopping
+from ops.bench import arriving, exchanging, fanning, stopping
 from ops.bench.command import Cases, command_of, measure
 from ops.bench.outcome import Figure
 
@@ -24,12 +24,14 @@ class Sizes:
     fanning: fanning.Size = attrs.field(factory=fanning.Size)
     arriving: arriving.Size = attrs.field(factory=arriving.Size)
     stopping: stopping.Size = attrs.field(factory=stopping.Size)
+    exchanging: exchanging.Size = attrs.field(factory=exchanging.Size)
 
     def cases(self) -> Cases:
         return {
             "fanning": lambda rig: fanning.measure(rig, self.fanning),
             "arriving": lambda rig: arriving.measure(rig, self.arriving),
             "stopping": lambda rig: stopping.measure(rig, self.stopping),
+            "agents": lambda rig: exchanging.measure(rig, self.exchanging),
         }
 
 
@@ -37,6 +39,7 @@ QUICK = Sizes(
     fanning.Size(readers=(600,), most=1_000, seconds=4, warm_seconds=1),
     arriving.Size(readers=300, within_seconds=0.5),
     stopping.Size(readers=200, stopped=50, fill_seconds=8, seconds=3, rounds=1),
+    exchanging.Size(seconds=4, rounds=1, warm_seconds=2, many_seconds=5),
 )
 
 
