@@ -17,7 +17,8 @@ import trio
 from common import topics, wire
 from common.adapters.beside import beside
 from common.adapters.durations import Durations
-from common.adapters.redis import Redis, Word, read_script
+from common.adapters.redis import Redis, read_script
+from common.adapters.redis_link import Word
 from common.adapters.redis_subscription import RedisSubscription
 from common.bus import (
     Binding,
