@@ -121,9 +121,7 @@ async def _compare(
     ]
 
 
-async def _many(
-    gateway: Server, parts: Sequence[Part], size: Size, empty: int
-) -> list[Figure]:
+async def _many(gateway: Server, parts: Sequence[Part], size: Size, empty: int) -> list[Figure]:
     tally = Tally()
     async with a_troupe(gateway, list(parts)) as troupe:
         await troupe.play(Scene(size.many_rate, size.warm_seconds))

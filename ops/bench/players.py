@@ -199,8 +199,8 @@ class Players:
         while report.sent < total:
             due = began + report.sent / scene.rate
             late = monotonic() - due
+            self._look(max(0.0, -late))  # Also who is late reads what comes.
             if late < 0:
-                self._look(-late)
                 continue
             report.late_s = max(report.late_s, late)
             self._begin(self._whose_turn())
@@ -219,11 +219,14 @@ class Players:
         return sum(len(player.sent_at) for player in self._all) + results
 
     def _whose_turn(self) -> _Player:
+        """The next one who waits for no ack; if all do, the next one."""
         assert self._players, "all are lost"
-        while True:
+        for _ in range(2 * len(self._all)):
             self._next = (self._next + 1) % len(self._all)
-            if self._all[self._next].sock.fileno() in self._players:
-                return self._all[self._next]
+            player = self._all[self._next]
+            if player.sock.fileno() in self._players and not player.sent_at:
+                break
+        return self._all[self._next]
 
     def _begin(self, player: _Player) -> None:
         self._report.sent += 1
@@ -314,6 +317,8 @@ class Players:
                 self._ended(player, frame["id"])
                 spot = (frame["position"]["x"], frame["position"]["y"])
                 player.at = 1 if spot == tuple(player.part.spots[1]) else 0
+            case other:
+                raise AssertionError(f"nobody should say {other}: {frame}")
 
     def _acked(self, player: _Player, frame: dict[str, Any]) -> None:
         id, report = frame["id"], self._report
