@@ -54,7 +54,9 @@ SETTLE_MS_MAX = 4_000  # Then nobody knows what became of it: one question that 
 REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
 OFFER_FORGOTTEN_MS = COMMAND_MS_MAX + COMMAND_GRACE_MS  # By then a later offer shows it expired.
 OFFERS_PRUNED = 256  # Refused offers of a session are pruned each time there are so many more.
-OFFER_BATCH_SECONDS = 0.002  # Many connections, one call: a client can't notice 2 ms.
+GATHER_SECONDS = (
+    0.004  # What agents say within it is read, and offered, together: nobody can notice.
+)
 OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.
 HOPS_MAX = 8  # A traveller crosses at most 4 chunks in the time of one message; twice that.
 SLOT_STREAM_MAX = (
@@ -88,6 +90,7 @@ FEED_PENDING_MAX = 600  # Deltas held while a chunk's static is on its way: 120 
 INBOUND_MAX = (
     10_000  # Messages from Redis waiting in a gateway; beyond: the subscription is restarted.
 )
+INBOUND_AT_ONCE = 100  # Handed on in one go: some ms, which other tasks have to wait.
 SHOW_SECONDS = 1.0  # A chunk's static is asked for again this often, until it comes.
 STALE_SHOWS_MAX = (
     3  # After so many askings an answer is no longer taken for one to an older asking.
@@ -105,6 +108,7 @@ STILL_VANISHED_SECONDS_MAX = 130.0  # The same of a spectator: TCP asks it at le
 BACKLOG = 4096  # Connections not yet accepted: a crowd that comes back after a restart.
 GOODBYE_SECONDS_MAX = 0.5  # For our last words to a client that may not be reading.
 FAREWELL_SECONDS_MAX = 30.0  # For a spectator that is too slow, to read why it is sent away.
+LOOKS_AT_ONCE = 50  # Sockets of which something is noticed in one go: some ms of commands.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
 
 # Sessions and presence
@@ -125,6 +129,8 @@ CLOSE_SECONDS_MAX = 0.8  # For the client's half of the closing handshake: a sto
 PARTING_SECONDS_MAX = 1.5  # For results that a session's end is to bring; the protocol has 2 s.
 ADMISSION_SECONDS_MAX = 12.0  # From the request to the upgrade: the attach, and what is around it.
 SWEEP_SECONDS = 1.0  # Stuck writes, ended sessions and lost agents are looked for this often.
+AGENT_WRITE_BYTES = 64 * 1024  # Of waiting frames, joined: what the kernel takes at once, or not.
+FRAMES_WAITING_MAX = 10  # Of a client, while one is dealt with; beyond, no more is read from it.
 OFFER_QUEUE_MAX = 10_000  # Offers waiting for their batch: twice what a full gateway says a second.
 
 # Ownership

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import traceback
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -22,7 +23,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGISendCallable, HTTPScope, WebsocketScope
@@ -62,6 +63,7 @@ class Connection(TCPServer):
         self._closing = False
         self._hanging_up = False
         self.is_taken = False
+        self._taken: weakref.ref[socket.socket] | None = None
         self._patience = SEND_SECONDS_MAX
         self._linger = LINGER_SECONDS
 
@@ -90,25 +92,47 @@ class Connection(TCPServer):
 
         For an endpoint that has read its request and answered nothing yet. Hypercorn then forgets
         connection and request: the endpoint must return at once, without awaiting anything. Not
-        to be had are TLS, HTTP/2, WebSockets, and HTTP/1.0, which has no chunks.
+        to be had are TLS, HTTP/2, and HTTP/1.0, which has no chunks.
         """
+        request = self._request()
+        if not isinstance(request, HTTPStream) or request.scope["http_version"] != "1.1":
+            return None
+        return self._detach(request)
+
+    def take_over_websocket(self, subprotocol: str | None) -> tuple[socket.socket, bytes] | None:
+        """The same for a WebSocket; also the head of the answer that accepts it."""
+        request = self._request()
+        if not isinstance(request, WSStream) or request.state is not ASGIWebsocketState.HANDSHAKE:
+            return None
+        status, headers, _ = request.handshake.accept(subprotocol, [])
+        fields = (*headers, *self.config.response_headers("h11"))
+        head = b"".join(b"%b: %b\r\n" % field for field in fields)
+        return self._detach(request), b"HTTP/1.1 %d \r\n%b\r\n" % (status, head)
+
+    def _request(self) -> HTTPStream | WSStream | None:
+        """The one request that could be taken over."""
         protocol = self.protocol.protocol
         request = protocol.stream if isinstance(protocol, H11Protocol) else None
         if (
-            not isinstance(self.stream, trio.SocketStream)
-            or not isinstance(request, HTTPStream)
+            request is None
+            or not isinstance(self.stream, trio.SocketStream)
             or request.closed
-            or request.scope["http_version"] != "1.1"
             or self._closing
             or self.send_lock.locked()
         ):
             return None
+        return request
+
+    def _detach(self, request: HTTPStream | WSStream) -> socket.socket:
+        assert isinstance(self.stream, trio.SocketStream)
         request.closed = True  # Hypercorn owes no answer any more.
         self.is_taken = True
         self._life.cancel()
         sock = self.stream.socket
         trio.lowlevel.notify_closing(sock)  # Who reads from it here must not read any more.
-        return socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        taken = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._taken = weakref.ref(taken)
+        return taken
 
     def be_patient(self) -> None:
         """Let the client stand still, and read our last words, for longer; from now on."""
@@ -175,10 +199,22 @@ class Connection(TCPServer):
                 return
             # Once we are closing it is read and thrown away: to close on unread bytes is a reset,
             # and then the client never reads why.
-            if not self._closing:
+            if self._taken is not None:
+                self._mind_haste(data)
+            elif not self._closing:
                 await self._handle(data)
             if not data:
                 return
+
+    def _mind_haste(self, data: bytes) -> None:
+        """End a connection that was taken over just when we had read more from it.
+
+        Who speaks before the upgrade breaks the rules; and what it said can't be given back.
+        """
+        taken = self._taken() if self._taken is not None else None
+        if data and taken is not None:
+            with suppress(OSError):
+                taken.shutdown(socket.SHUT_RDWR)
 
     async def _handle(self, data: bytes) -> None:
         was_http1 = isinstance(self.protocol.protocol, H11Protocol)

@@ -1,14 +1,15 @@
-"""Carry the offers of many callers to Redis together: one call for all of a couple of milliseconds.
+"""Carry the offers of many callers to Redis together: one call for all that wait.
 
-It decides nothing and repeats nothing. An offer waits OFFER_BATCH_SECONDS for company, then for
-the call before it, then for its own; how long is enough is the caller's to say. Offers of one
-caller who waits for each stay in order.
+It decides nothing and repeats nothing. An offer waits for the call before it, then for its own,
+which have REDIS_SECONDS_MAX each; who awaits it may give up earlier. What agents say is gathered
+before (GATHER_SECONDS), and so comes together. Offers are carried in the order in which they were
+posted.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -17,25 +18,39 @@ from common.bus import Offer, Verdict
 from common.errors import InDoubt, Trouble, Unavailable
 from common.limits import (
     OFFER_BATCH_MAX,
-    OFFER_BATCH_SECONDS,
     OFFER_QUEUE_MAX,
     REDIS_SECONDS_MAX,
 )
 from gateway.metrics import OFFERS_TOGETHER
 from gateway.ports import Bus
 
+Told = Callable[[Verdict | Trouble], None]
+"""Must neither wait nor raise: it is called in the middle of the courier's round."""
+
 
 @attrs.define(eq=False)
 class _Letter:
     offer: Offer
-    answered: trio.Event = attrs.field(factory=trio.Event)
-    answer: Verdict | Trouble | None = None
+    _told: Told
+    _is_settled: bool = False
 
     def settle(self, answer: Verdict | Trouble) -> None:
         """Answer, unless that was done before."""
-        if self.answer is None:
-            self.answer = answer
-            self.answered.set()
+        if not self._is_settled:
+            self._is_settled = True
+            self._told(answer)
+
+
+@attrs.define(eq=False)
+class _Answer:
+    """Of one who waits for it."""
+
+    came: trio.Event = attrs.field(factory=trio.Event)
+    said: Verdict | Trouble | None = None
+
+    def hear(self, said: Verdict | Trouble) -> None:
+        self.said = said
+        self.came.set()
 
 
 class Courier:
@@ -48,19 +63,23 @@ class Courier:
 
     async def offer(self, offer: Offer) -> Verdict:
         """Carry out ``offer``; cancelling the wait does not take it back. Unavailable, InDoubt."""
-        letter = _Letter(offer)
+        answer = _Answer()
+        self.post(offer, answer.hear)
+        await answer.came.wait()
+        assert answer.said is not None
+        if isinstance(answer.said, Trouble):
+            # A fresh one for each caller: a traceback belongs to one task.
+            raise type(answer.said)(str(answer.said))
+        return answer.said
+
+    def post(self, offer: Offer, told: Told) -> None:
+        """Carry out ``offer``, and tell what came of it, later. Unavailable: nobody is told."""
         try:
-            self._letters.send_nowait(letter)
+            self._letters.send_nowait(_Letter(offer, told))
         except trio.WouldBlock:
             raise Unavailable("too many offers are waiting for Redis; try again") from None
         except trio.BrokenResourceError:
             raise Unavailable("this gateway is stopping; go to another") from None
-        await letter.answered.wait()
-        if isinstance(letter.answer, Trouble):
-            # A fresh one for each caller: a traceback belongs to one task.
-            raise type(letter.answer)(str(letter.answer))
-        assert letter.answer is not None
-        return letter.answer
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry letters until cancelled; who still waits then is told that nothing was done."""
@@ -69,7 +88,6 @@ class Courier:
         try:
             while True:  # Ends by cancellation only.
                 letters = [await self._waiting.receive()]
-                await trio.sleep(OFFER_BATCH_SECONDS)
                 letters += self._gather(OFFER_BATCH_MAX - 1)
                 await self._carry(letters)
         finally:

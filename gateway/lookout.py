@@ -1,8 +1,8 @@
-"""Who notices, for thousands of sockets that nobody reads from, that their clients have gone.
+"""Who notices, for thousands of sockets, what their clients do: that they speak, that they go.
 
-One task for all of them, and nothing kept but a call for each. It also waits out those that we
-are done with, until the client has read our last words. It needs epoll, which Linux has: without
-it (``CAN_LOOK_OUT``) no socket may be handed to it.
+One task for all of them, and nothing kept but a call for each. It reads nothing but from those
+that we are done with: it waits until the client has read our last words. It needs epoll, which
+Linux has: without it (``CAN_LOOK_OUT``) no socket may be handed to it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NoReturn
 
 import attrs
 import trio
 
-from common.limits import SWEEP_SECONDS
+from common.limits import LOOKS_AT_ONCE, SWEEP_SECONDS
 
 CAN_LOOK_OUT = hasattr(select, "epoll")
 
@@ -31,10 +32,17 @@ class _Leaving:
 
 @attrs.define(eq=False)
 class Lookout:
-    """Nothing is noticed unless ``run`` is running."""
+    """Nothing is noticed unless ``run`` is running.
 
+    What happens within ``_gather_seconds`` of something is noticed together with it: to wake up
+    costs as much as a good part of what there is to do.
+    """
+
+    _gather_seconds: float = 0.0
+    _round: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Around all calls for what was noticed together."""
     _epoll: select.epoll = attrs.field(factory=lambda: select.epoll(), init=False)
-    _gone: dict[int, Callable[[], None]] = attrs.field(factory=dict, init=False)
+    _calls: dict[int, Callable[[], None]] = attrs.field(factory=dict, init=False)
     _leaving: dict[int, _Leaving] = attrs.field(factory=dict, init=False)
     _idle: trio.Event = attrs.field(factory=trio.Event, init=False)
     _busy: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -55,11 +63,24 @@ class Lookout:
         What the client sends stays in the kernel, and so does not cost us anything.
         """
         self._epoll.register(sock, select.EPOLLRDHUP)
-        self._gone[sock.fileno()] = gone
+        self._calls[sock.fileno()] = gone
+
+    def attend(self, sock: socket.socket, ready: Callable[[], None]) -> None:
+        """Call ``ready``, which must not wait, when ``expect`` says; at first: what can be read.
+
+        Again and again, until it was read, or the socket is forgotten.
+        """
+        self._epoll.register(sock, select.EPOLLIN)
+        self._calls[sock.fileno()] = ready
+
+    def expect(self, sock: socket.socket, *, words: bool, room: bool) -> None:
+        """Call for what can be read, for room to write, or both; for a broken one anyway."""
+        events = (select.EPOLLIN if words else 0) | (select.EPOLLOUT if room else 0)
+        self._epoll.modify(sock, events)
 
     def forget(self, sock: socket.socket) -> None:
         """Before ``sock`` is closed; harmless when it is not watched."""
-        if self._gone.pop(sock.fileno(), None) is not None:
+        if self._calls.pop(sock.fileno(), None) is not None:
             self._epoll.unregister(sock)
 
     def see_off(self, sock: socket.socket, seconds: float) -> None:
@@ -77,11 +98,15 @@ class Lookout:
     async def _look(self) -> NoReturn:
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
-            for fd, _ in self._epoll.poll(0):
-                if fd in self._leaving:
-                    self._read(fd)
-                elif fd in self._gone:  # Else one before it in this list has ended it.
-                    self._gone[fd]()
+            if self._gather_seconds:
+                await trio.sleep(self._gather_seconds)
+            noticed = self._epoll.poll(0, LOOKS_AT_ONCE)
+            with self._round():
+                for fd, _ in noticed:
+                    if fd in self._leaving:
+                        self._read(fd)
+                    elif fd in self._calls:  # Else one before it in this list has ended it.
+                        self._calls[fd]()
 
     def _read(self, fd: int) -> None:
         """Throw away what came: to close on unread bytes is a reset, and loses our last words."""

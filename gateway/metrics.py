@@ -8,6 +8,22 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+
+class Tally:
+    """Counts for ``counter`` what happens hundreds of times a second, without its lock.
+
+    Whoever counts calls ``settle`` now and then: what was counted since shows only then.
+    """
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self.count = 0
+
+    def settle(self) -> None:
+        count, self.count = self.count, 0
+        self._counter.inc(count)
+
+
 TOKENS_REFUSED = Counter(
     "tessera_tokens_refused",
     "Bearer tokens answered with 401: missing, mistyped, unknown, revoked or expired.",
@@ -42,10 +58,14 @@ AGENT_REFUSALS = Counter(
     "tessera_agent_refusals", "Agents' WebSockets refused before the upgrade.", ["code"]
 )
 AGENT_FRAMES = Counter("tessera_agent_frames", "Frames from agents.")
+FRAMES_TALLY = Tally(AGENT_FRAMES)
 AGENT_CHALLENGES = Counter(
     "tessera_agent_challenges", "Challenges issued on request, and commands proven.", ["outcome"]
 )
+PROVEN_TALLY = Tally(AGENT_CHALLENGES.labels("proven"))
 AGENT_ACKS = Counter("tessera_agent_acks", "Acks sent, by code, or accepted.", ["code"])
+ACCEPTED_TALLY = Tally(AGENT_ACKS.labels("accepted"))
+AGENT_TALLIES = (FRAMES_TALLY, PROVEN_TALLY, ACCEPTED_TALLY)
 AGENT_REOFFERS = Counter("tessera_agent_reoffers", "Commands offered again: no ack in time.")
 AGENT_CLOSES = Counter(
     "tessera_agent_closes", "Agents' WebSockets that ended, by close code, or lost.", ["code"]

@@ -1,13 +1,14 @@
 """Hand what comes in from Redis to those it is for: sessions, and the feeds of chunks.
 
 It decides nothing, answers nothing and keeps nothing. One task reads; ``session`` is how a
-connection hears what is meant for its session. Order of publication is kept for each hearer.
+connection hears what is meant for its session, first through a channel, then at once (``forward``).
+Order of publication is kept for each hearer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
 
 import attrs
@@ -24,13 +25,17 @@ from common.envelopes import (
     Shown,
 )
 from common.grid import GatewayId, SessionId
-from common.limits import AGENT_QUEUE_MAX
+from common.limits import AGENT_QUEUE_MAX, INBOUND_AT_ONCE
 from gateway.ports import Bus
 
 SessionMessage = (
     AckLine | ResultLine | Attached | AttachRefused | Replaced | SessionEnded | Restored
 )
 """What a connection hears. Restored: lines may have been missed; ask ``Bus.lines_after``."""
+
+
+Hear = Callable[[SessionMessage], None]
+"""Must neither wait nor raise."""
 
 
 class Chunks(Protocol):
@@ -40,22 +45,36 @@ class Chunks(Protocol):
 
 
 @attrs.define(eq=False)
+class _Hearer:
+    sender: trio.MemorySendChannel[SessionMessage]
+    receiver: trio.MemoryReceiveChannel[SessionMessage]
+    hear: Hear | None = None
+    """Once it is there, nothing goes through the channel any more."""
+
+
+@attrs.define(eq=False)
 class Switchboard:
     """The one reader of ``Bus.inbound``; ``run`` must be running for anybody to hear anything."""
 
     _bus: Bus
     _gateway: GatewayId
     _chunks: Chunks
-    _sessions: dict[SessionId, list[trio.MemorySendChannel[SessionMessage]]] = attrs.field(
-        factory=dict, init=False
-    )
+    round: Callable[[], AbstractContextManager[None]] = attrs.field(default=nullcontext, init=False)
+    """Around the handing on of all that came together."""
+    _sessions: dict[SessionId, list[_Hearer]] = attrs.field(factory=dict, init=False)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read until cancelled; started once the subscription stands."""
         async with self._bus.inbound(self._gateway) as inbound:
             task_status.started()
-            async for message in inbound:  # Ends by cancellation: it mends itself when it breaks.
-                self._dispatch(message)
+            while True:  # Ends by cancellation: it mends itself when it breaks.
+                message = await inbound.receive()
+                # What came together is handed on together: less to wake, less to write.
+                with self.round(), suppress(trio.WouldBlock):
+                    for _ in range(INBOUND_AT_ONCE):
+                        self._dispatch(message)
+                        message = inbound.receive_nowait()
+                    self._dispatch(message)
 
     @contextmanager
     def session(self, session: SessionId) -> Iterator[trio.MemoryReceiveChannel[SessionMessage]]:
@@ -66,12 +85,34 @@ class Switchboard:
         is connected twice both hear everything; Replaced tells by number which one is meant.
         """
         sender, receiver = trio.open_memory_channel[SessionMessage](AGENT_QUEUE_MAX)
-        self._sessions.setdefault(session, []).append(sender)
+        hearer = _Hearer(sender, receiver)
+        self._sessions.setdefault(session, []).append(hearer)
         try:
             yield receiver
         finally:
-            self._forget(session, sender)
+            self._forget(session, hearer)
             receiver.close()
+
+    def forward(
+        self,
+        session: SessionId,
+        channel: trio.MemoryReceiveChannel[SessionMessage],
+        hear: Hear,
+    ) -> bool:
+        """Call ``hear`` with what waits in ``channel``, and from now on with everything at once.
+
+        False when more was said than could wait: then something is missing.
+        """
+        for hearer in self._sessions.get(session, ()):
+            if hearer.receiver is channel:
+                hearer.hear = hear
+        try:
+            while True:
+                hear(channel.receive_nowait())
+        except trio.WouldBlock:
+            return True
+        except trio.EndOfChannel:
+            return False
 
     def _dispatch(self, message: Inbound) -> None:
         match message:
@@ -85,16 +126,19 @@ class Switchboard:
                 self._tell(message.session, message)
 
     def _tell(self, session: SessionId, message: SessionMessage) -> None:
-        for sender in list(self._sessions.get(session, ())):
+        for hearer in tuple(self._sessions.get(session, ())):
+            if hearer.hear is not None:
+                hearer.hear(message)
+                continue
             try:
-                sender.send_nowait(message)
+                hearer.sender.send_nowait(message)
             except trio.WouldBlock:
-                self._forget(session, sender)
+                self._forget(session, hearer)
 
-    def _forget(self, session: SessionId, sender: trio.MemorySendChannel[SessionMessage]) -> None:
-        sender.close()
-        senders = self._sessions.get(session, [])
-        if sender in senders:
-            senders.remove(sender)
-        if not senders:
+    def _forget(self, session: SessionId, hearer: _Hearer) -> None:
+        hearer.sender.close()
+        hearers = self._sessions.get(session, [])
+        if hearer in hearers:
+            hearers.remove(hearer)
+        if not hearers:
             self._sessions.pop(session, None)

@@ -1,8 +1,8 @@
-"""The way to Redis: one command or one Lua script a call, over a pool of connections.
+"""The way to Redis: one command or one Lua script a call, over a few connections.
 
-It knows no key and no message, and never retries. Every error of redis-py ends here: Unavailable
-when nothing was sent or Redis said no, InDoubt when it was sent and no answer came. Needs a
-trio-asyncio loop around it. A call costs us about a hundred microseconds: batch.
+It knows no key and no message, and never retries. Every error of a link ends here: Unavailable
+when nothing was sent or Redis said no, InDoubt when it was sent and no answer came. A call costs
+us some tens of microseconds: batch.
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
-from typing import TypeAlias
 
 import attrs
-import hiredis
-import redis.exceptions
 import trio
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from trio_asyncio import aio_as_trio
 
 from common.adapters.breaker import Breaker
+from common.adapters.redis_link import (
+    Address,
+    Link,
+    LinkLost,
+    RefusedByRedis,
+    Reply,
+    Word,
+    open_link,
+    pack,
+    read_url,
+)
 from common.errors import InDoubt, Misconfigured, Trouble, Unavailable
 from common.limits import (
     REDIS_CALLS_MAX,
@@ -29,20 +35,11 @@ from common.limits import (
     REDIS_SECONDS_MAX,
 )
 
-Word: TypeAlias = str | bytes | int | float
-Reply: TypeAlias = int | bytes | list["Reply"] | None
-
-CLOSE_SECONDS_MAX = 1.0  # Saying goodbye to Redis may not hold up a shutdown.
-
 # What Redis answers when it will not do anything for the moment; a script is refused at its first
 # write, before it changed anything.
-_REFUSALS = (
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.NoPermissionError,
-    redis.exceptions.MasterDownError,
-)
-_REFUSAL_CODES = ("MISCONF", "BUSY", "NOREPLICAS")
+_REFUSALS = ("OOM", "READONLY", "NOPERM", "MASTERDOWN", "MISCONF", "BUSY", "NOREPLICAS")
+# The same, to everybody: it counts as a failure.
+_CLOSED = ("LOADING", "NOAUTH", "WRONGPASS", "ERR max number of clients")
 
 
 @attrs.frozen
@@ -61,39 +58,23 @@ def read_script(name: str) -> Script:
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncIterator[Redis]:
     """Connects on first use. Misconfigured when ``url`` can't be one of Redis."""
-    pool = _make_pool(url)
     try:
-        yield Redis(pool)
-    finally:
-        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
-            await aio_as_trio(pool.aclose)()
-
-
-def _make_pool(url: str) -> ConnectionPool:
-    try:
-        return ConnectionPool.from_url(
-            url,
-            protocol=2,  # Plain lists; nothing is pushed in between.
-            # Deadlines are trio's: asyncio's cost a task or a timer for each call.
-            socket_timeout=None,
-            socket_connect_timeout=REDIS_SECONDS_MAX,
-            # Calls have their own bound; those that block on purpose come on top.
-            max_connections=10 * REDIS_CALLS_MAX,
-        )
-    except ValueError as error:
+        address = read_url(url)
+    except (ValueError, OSError) as error:  # A certificate that is not there, too.
         raise Misconfigured(f"REDIS_URL: {error}") from None
-
-
-@attrs.define
-class _Progress:
-    sent: bool = False
+    redis = Redis(address)
+    try:
+        yield redis
+    finally:
+        redis.close()
 
 
 class Redis:
     """At most REDIS_CALLS_MAX calls are under way; the others wait for their turn."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._idle: list[Link] = []
         self._turns = trio.Semaphore(REDIS_CALLS_MAX)
         self._breaker = Breaker(REDIS_FAILURES_MAX, REDIS_PAUSE_SECONDS)
 
@@ -102,7 +83,7 @@ class Redis:
         rest = (len(keys), *keys, *words)
         try:
             return await self._ask(script.name, ("EVALSHA", script.digest, *rest))
-        except redis.exceptions.NoScriptError:  # Nothing was done, so asking again is no retry.
+        except _NoScript:  # Nothing was done, so asking again is no retry.
             return await self._ask(script.name, ("EVAL", script.source, *rest))
 
     async def command(self, *words: Word) -> Reply:
@@ -112,10 +93,13 @@ class Redis:
         """As ``command``, for one that Redis answers within ``seconds``; takes nobody's turn."""
         return await self._ask(str(words[0]), words, wait_seconds=seconds)
 
-    def make_connection(self) -> AbstractConnection:
-        """Return a connection outside of the pool, not yet connected; the caller's to close."""
-        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py gives it no types.
-        return connection
+    async def open_link(self) -> Link:
+        """Return a connection of the caller's own. LinkLost."""
+        return await open_link(self._address)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
     async def _ask(
         self, what: str, words: tuple[Word, ...], wait_seconds: float | None = None
@@ -123,54 +107,79 @@ class Redis:
         if not self._breaker.allows(trio.current_time()):
             raise Unavailable(f"{what}: Redis failed {REDIS_FAILURES_MAX} times; pausing a moment")
         progress = _Progress()
-        reply: Reply
         try:
             with trio.fail_after(REDIS_SECONDS_MAX + (wait_seconds or 0)):
-                if wait_seconds is not None:
-                    reply = await aio_as_trio(self._exchange)(words, progress)
+                if wait_seconds is None:
+                    reply = await self._in_turn(words, progress)
                 else:
-                    async with self._turns:
-                        reply = await aio_as_trio(self._exchange)(words, progress)
-        except redis.exceptions.ResponseError as error:
+                    reply = await self._exchange(words, progress)
+        except RefusedByRedis as refused:
+            if str(refused).startswith(_CLOSED):
+                self._breaker.failed(trio.current_time())
+                raise Unavailable(f"{what}: Redis refused: {refused}") from refused
             self._breaker.succeeded()  # It answered.
-            raise _no(what, error) from error
-        except (redis.exceptions.RedisError, OSError, trio.TooSlowError) as error:
+            raise _no(what, refused) from refused
+        except (LinkLost, trio.TooSlowError) as error:
             self._breaker.failed(trio.current_time())
             raise trouble(what, error, sent=progress.sent) from error
         self._breaker.succeeded()
         return reply
 
+    async def _in_turn(self, words: tuple[Word, ...], progress: _Progress) -> Reply:
+        try:
+            self._turns.acquire_nowait()  # To acquire is to give way, also when there is room.
+        except trio.WouldBlock:
+            await self._turns.acquire()
+        try:
+            return await self._exchange(words, progress)
+        finally:
+            self._turns.release()
+
     async def _exchange(self, words: tuple[Word, ...], progress: _Progress) -> Reply:
-        """Runs in asyncio. Whatever interrupts it, redis-py closes a connection left half used."""
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py gives it no types.
+        """Whatever interrupts it closes the connection: it would be left half used."""
+        link = self._take() or await open_link(self._address)
         try:
             progress.sent = True
-            await connection.send_packed_command(pack(*words))
-            reply: Reply = await connection.read_response()
-            return reply
-        finally:
-            await self._pool.release(connection)
+            await link.send(pack(*words))
+            reply = await link.read()
+        except RefusedByRedis:
+            self._idle.append(link)
+            raise
+        except BaseException:
+            link.close()
+            raise
+        self._idle.append(link)
+        return reply
+
+    def _take(self) -> Link | None:
+        while self._idle:
+            link = self._idle.pop()
+            if link.is_idle:
+                return link
+            link.close()
+        return None
 
 
-def pack(*words: Word) -> bytes:
-    """Return a command as it goes over the wire; hiredis needs a third of redis-py's time."""
-    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # Its stub: one word.
-    return packed
+@attrs.define
+class _Progress:
+    sent: bool = False
+
+
+class _NoScript(Exception):
+    pass
 
 
 def trouble(what: str, error: Exception, *, sent: bool) -> Trouble:
     """Say in our words what went wrong while talking to Redis."""
     why = str(error) or type(error).__name__
-    if isinstance(error, redis.exceptions.BusyLoadingError | redis.exceptions.AuthenticationError):
-        return Unavailable(f"{what}: Redis refused: {why}")
     if sent:
         return InDoubt(f"{what}: no answer from Redis: {why}")
     return Unavailable(f"{what}: Redis can't be reached: {why}")
 
 
-def _no(what: str, error: redis.exceptions.ResponseError) -> Exception:
-    if isinstance(error, redis.exceptions.NoScriptError):
-        return error
-    if isinstance(error, _REFUSALS) or str(error).startswith(_REFUSAL_CODES):
-        return Unavailable(f"{what}: Redis refused: {error}")
-    return AssertionError(f"{what}: {error}")  # Our own command was wrong.
+def _no(what: str, refused: RefusedByRedis) -> Exception:
+    if refused.code == "NOSCRIPT":
+        return _NoScript()
+    if refused.code in _REFUSALS:
+        return Unavailable(f"{what}: Redis refused: {refused}")
+    return AssertionError(f"{what}: {refused}")  # Our own command was wrong.

@@ -6,7 +6,7 @@ and bindings are decided by the scripts, in one step with what they write.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain
@@ -17,7 +17,8 @@ import trio
 from common import topics, wire
 from common.adapters.beside import beside
 from common.adapters.durations import Durations
-from common.adapters.redis import Redis, Word, read_script
+from common.adapters.redis import Redis, read_script
+from common.adapters.redis_link import Word
 from common.adapters.redis_subscription import RedisSubscription
 from common.bus import (
     Binding,
@@ -56,6 +57,8 @@ _COUNTS = read_script("counts")
 
 _ANSWERS_MAX = {"invalid": INVALID_ANSWERS_MAX, "expired": EXPIRED_ANSWERS_MAX}
 _DELTAS_PREFIX = topics.deltas(ChunkId(""))
+
+_to_gateway: Callable[[object], ToGateway] = wire.structurer(cast("type[ToGateway]", ToGateway))
 
 _Entries = list[tuple[bytes, list[bytes]]]
 
@@ -119,7 +122,7 @@ class RedisGatewayBus:
     def _read_messages(self, lines: bytes) -> Iterable[Inbound]:
         for line in lines.split(b"\n"):
             try:
-                yield wire.decode(line, ToGateway)
+                yield _to_gateway(wire.parse(line))
             except wire.Malformed:
                 self.unreadable += 1
 

@@ -11,7 +11,8 @@ from typing import cast
 
 from common import topics, wire
 from common.adapters.durations import Durations
-from common.adapters.redis import Redis, Word, read_script
+from common.adapters.redis import Redis, read_script
+from common.adapters.redis_link import Word
 from common.bus import Outgoing, PublishedDelta, RanOut, Received, Refusal, SlotBeat
 from common.envelopes import AckLine, SessionLine, ToShard
 from common.grid import ChunkId, Epoch, SessionId, Slot, Tick

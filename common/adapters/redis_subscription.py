@@ -14,12 +14,10 @@ from contextlib import suppress
 from typing import NoReturn
 
 import attrs
-import redis.exceptions
 import trio
-from redis.asyncio.connection import AbstractConnection
-from trio_asyncio import aio_as_trio
 
-from common.adapters.redis import CLOSE_SECONDS_MAX, Redis, pack, trouble
+from common.adapters.redis import Redis, trouble
+from common.adapters.redis_link import Link, LinkLost, RefusedByRedis, pack
 from common.errors import Unavailable
 from common.limits import (
     REDIS_RECONNECT_SECONDS_MAX,
@@ -31,7 +29,7 @@ Hear = Callable[[str, bytes], None]
 """Called with channel and message, in order. WouldBlock when there is no room for it: then the
 connection is given up, and what follows is a loss like any other."""
 
-_LOSSES = (redis.exceptions.RedisError, OSError)
+_LOSSES = (LinkLost, RefusedByRedis)
 _FIRST_BACKOFF_SECONDS = 0.05
 
 
@@ -39,34 +37,31 @@ _FIRST_BACKOFF_SECONDS = 0.05
 class _Link:
     """One connection, from its first SUBSCRIBE until it is lost."""
 
-    connection: AbstractConnection
+    connection: Link
     unconfirmed: deque[trio.Event] = attrs.field(factory=deque)
     """One for each SUBSCRIBE and UNSUBSCRIBE of one channel, in the order of their sending."""
     lost: bool = False
     heard: bool = True
 
     async def open(self, channels: Sequence[str]) -> None:
-        """Runs in asyncio. One command for all, so that no message can come in between."""
-        await self.connection.connect()  # type: ignore[no-untyped-call]  # redis-py gives it no types.
+        """One command for all, so that no message can come in between."""
         await self.send("SUBSCRIBE", *channels)
         for _ in channels:
-            await self.connection.read_response()
+            await self.connection.read()
 
     async def send(self, *words: str, confirmed: trio.Event | None = None) -> None:
-        """Runs in asyncio; up to the writing it does not give way, so order is kept."""
-        if not self.connection.is_connected:  # redis-py would connect, and subscribe to nothing.
-            raise redis.exceptions.ConnectionError("the subscription was lost")
+        """Up to the writing it does not give way, so order is kept."""
         if confirmed is not None:
             self.unconfirmed.append(confirmed)
-        await self.connection.send_packed_command(pack(*words))
+        await self.connection.send(pack(*words))
 
     async def listen(self, hear: Hear) -> NoReturn:
-        """Runs in asyncio, until the connection is lost."""
+        """Until the connection is lost."""
         while True:
-            reply = await self.connection.read_response()
+            reply = await self.connection.read()
             self.heard = True
             match reply:
-                case [b"message", channel, message]:
+                case [b"message", bytes(channel), bytes(message)]:
                     hear(channel.decode(), message)
                 case [b"subscribe" | b"unsubscribe", _, _]:
                     self.unconfirmed.popleft().set()
@@ -100,7 +95,7 @@ class RedisSubscription:
                 await restored()
         finally:
             if self._link is not None:
-                await self._drop(self._link)
+                self._drop(self._link)
 
     async def add(self, channel: str) -> None:
         """Messages published to ``channel`` after this returns are heard. Or Unavailable."""
@@ -135,7 +130,7 @@ class RedisSubscription:
         try:
             with trio.fail_after(REDIS_SECONDS_MAX):
                 async with self._sending:
-                    await aio_as_trio(link.send)(*words, confirmed=confirmed)
+                    await link.send(*words, confirmed=confirmed)
                 await confirmed.wait()
         except (*_LOSSES, trio.TooSlowError) as error:
             raise trouble(what, error, sent=False) from error
@@ -143,12 +138,14 @@ class RedisSubscription:
             raise Unavailable(f"{what}: the subscription was lost meanwhile")
 
     async def _connect(self) -> _Link:
-        link = _Link(self._redis.make_connection())
+        link = None
         try:
             with trio.fail_after(REDIS_SECONDS_MAX):
-                await aio_as_trio(link.open)(sorted(self._channels))
+                link = _Link(await self._redis.open_link())
+                await link.open(sorted(self._channels))
         except BaseException as error:
-            await self._drop(link)
+            if link is not None:
+                self._drop(link)
             if isinstance(error, (*_LOSSES, trio.TooSlowError)):
                 raise trouble("subscribing", error, sent=False) from error
             raise
@@ -170,11 +167,11 @@ class RedisSubscription:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._ping_until_silent, link, nursery.cancel_scope)
                 try:
-                    await aio_as_trio(link.listen)(hear)
+                    await link.listen(hear)
                 except (*_LOSSES, trio.WouldBlock):
                     nursery.cancel_scope.cancel()
         finally:
-            await self._drop(link)
+            self._drop(link)
 
     async def _ping_until_silent(self, link: _Link, scope: trio.CancelScope) -> None:
         """A peer that vanished sends no end: ask now and then, and give up when nothing comes."""
@@ -183,17 +180,16 @@ class RedisSubscription:
             try:
                 with trio.move_on_after(self._silence_seconds):
                     async with self._sending:
-                        await aio_as_trio(link.send)("PING")
+                        await link.send("PING")
                     await trio.sleep_forever()
             except _LOSSES:
                 break
         scope.cancel()
 
-    async def _drop(self, link: _Link) -> None:
+    def _drop(self, link: _Link) -> None:
         if link is self._link:
             self._link = None
         link.lost = True
         while link.unconfirmed:
             link.unconfirmed.popleft().set()
-        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
-            await aio_as_trio(link.connection.disconnect)(nowait=True)
+        link.connection.close()

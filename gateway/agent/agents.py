@@ -8,7 +8,8 @@ goodbye to everybody when the gateway stops.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from typing import TypeVar
 
 import attrs
@@ -23,12 +24,15 @@ from common.grid import SessionId
 from common.limits import (
     ADMISSION_SECONDS_MAX,
     CLOSE_SECONDS_MAX,
+    GRACE_SECONDS,
     PRESENCE_BEAT_SECONDS,
     RETRY_AFTER_MS,
     SWEEP_SECONDS,
 )
 from common.refusals import CloseCode
 from common.wire import encode
+from gateway import access_log
+from gateway.address import client_address
 from gateway.agent.admission import (
     SUPERSEDED,
     Admitted,
@@ -39,12 +43,15 @@ from gateway.agent.admission import (
     released,
 )
 from gateway.agent.conversation import Conversation
+from gateway.agent.direct import Desk, Direct
 from gateway.agent.knock import Knock, knock_of
 from gateway.agent.outside import Outside, ask_redis
-from gateway.agent.websocket import Websocket, websocket_behind
+from gateway.agent.websocket import converse, websocket_behind
 from gateway.agent.whereabouts import Crossings
+from gateway.connection import connection_of
 from gateway.http.problems import Problem, unavailable
-from gateway.metrics import AGENT_CLOSES, AGENT_REFUSALS, AGENTS
+from gateway.lookout import CAN_LOOK_OUT
+from gateway.metrics import AGENT_CLOSES, AGENT_REFUSALS, AGENT_TALLIES, AGENTS
 from gateway.refuse import refuse
 
 _log = structlog.get_logger(__name__)
@@ -61,18 +68,40 @@ class Agents:
 
     _outside: Outside
     count: int = attrs.field(default=0, init=False)
+    _desk: Desk | None = attrs.field(init=False)
+    _house: trio.Nursery | None = attrs.field(default=None, init=False)
+    """Where conversations live that have left Hypercorn."""
     _conversations: dict[Conversation, SessionId] = attrs.field(factory=dict, init=False)
     _emptied: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set when the last conversation is over, once the gateway stops."""
     _crossings: Crossings = attrs.field(factory=Crossings, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._desk = Desk() if CAN_LOOK_OUT else None
+        if self._desk is not None:
+            self._outside.switchboard.round = self._desk.gathering
+
     async def run(self) -> None:
         """Tend all connections until the gateway stops and they have said goodbye."""
+        async with trio.open_nursery() as house:
+            if self._desk is not None:
+                house.start_soon(self._desk.run)
+            self._house = house
+            await self._look_after_all()
+            await self._say_goodbye()
+            if self._desk is not None:
+                with trio.move_on_after(GRACE_SECONDS - CLOSE_SECONDS_MAX):
+                    await self._desk.lookout.wait_idle()
+            house.cancel_scope.cancel()
+
+    async def _look_after_all(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_present)
             nursery.start_soon(self._sweep)
             await self._outside.stop.wait()
             nursery.cancel_scope.cancel()
+
+    async def _say_goodbye(self) -> None:
         self._emptied = trio.Event()
         if not self._conversations:
             return
@@ -97,6 +126,8 @@ class Agents:
     async def _sweep(self) -> None:
         while True:
             await trio.sleep(SWEEP_SECONDS)
+            for tally in AGENT_TALLIES:
+                tally.settle()
             now = self._outside.clock.now()
             for conversation in tuple(self._conversations):
                 conversation.sweep(now)
@@ -108,8 +139,9 @@ class Agents:
         knock = knock_of(scope)
         problem = self._turned_away()
         if problem is None:
-            with self._counted():
-                problem = await self._serve(knock, websocket_behind(scope), receive, send)
+            async with AsyncExitStack() as stack:
+                stack.enter_context(self._counted())
+                problem = await self._serve(knock, scope, receive, send, stack)
         if problem is not None:
             AGENT_REFUSALS.labels(problem.code).inc()
             await refuse(scope, receive, send, problem, knock.trace_id)
@@ -131,53 +163,101 @@ class Agents:
     async def _serve(
         self,
         knock: Knock,
-        websocket: Websocket,
+        scope: WebsocketScope,
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
+        stack: AsyncExitStack,
     ) -> Problem | None:
-        """Serve one client to the end; return why it is refused instead. None also if it went."""
+        """Serve one client to the end; return why it is refused instead. None also if it went.
+
+        None as well when its conversation goes on elsewhere, with all that was in ``stack``.
+        """
         outside, until = self._outside, trio.current_time() + ADMISSION_SECONDS_MAX
         visitor = await _unless_gone(identify(knock, outside), receive, until)
         if not isinstance(visitor, Visitor):
             return visitor
         session = visitor.session.session
         # Before we are bound: what is said to the session from then on must not be missed.
-        with outside.switchboard.session(session) as channel:
-            binding = await _unless_gone(bind(visitor, outside), receive, until)
-            if not isinstance(binding, Binding):
-                return binding
-            async with released(session, binding, outside):
-                entering = enter(knock.resume, visitor, binding, channel, outside)
-                admitted = await _unless_gone(entering, receive, until)
-                if admitted is SUPERSEDED:
-                    await _supersede(knock, send)
-                    return None
-                if not isinstance(admitted, Admitted):
-                    return admitted
-                if outside.stop.is_set():
-                    return _STOPPING
-                conversation = Conversation(
-                    admitted, binding, channel, websocket, self._crossings, outside
-                )
-                websocket.silence()
-                await send(
-                    {"type": "websocket.accept", "subprotocol": knock.subprotocol, "headers": []}
-                )
-                if not websocket.is_closed:
-                    await self._converse(conversation, session, receive, send)
-                return None
+        channel = stack.enter_context(outside.switchboard.session(session))
+        binding = await _unless_gone(bind(visitor, outside), receive, until)
+        if not isinstance(binding, Binding):
+            return binding
+        await stack.enter_async_context(released(session, binding, outside))
+        entering = enter(knock.resume, visitor, binding, channel, outside)
+        admitted = await _unless_gone(entering, receive, until)
+        if admitted is SUPERSEDED:
+            await _supersede(knock, send)
+            return None
+        if not isinstance(admitted, Admitted):
+            return admitted
+        if outside.stop.is_set():
+            return _STOPPING
+        conversation = Conversation(admitted, binding, channel, self._crossings, outside)
+        if self._take_over(conversation, session, knock, scope, stack):
+            return None
+        websocket = websocket_behind(scope)
+        websocket.silence()
+        await send({"type": "websocket.accept", "subprotocol": knock.subprotocol, "headers": []})
+        if not websocket.is_closed:
+            with self._listed(conversation, session):
+                await converse(conversation, websocket, receive, send)
+        return None
+
+    def _take_over(
+        self,
+        conversation: Conversation,
+        session: SessionId,
+        knock: Knock,
+        scope: WebsocketScope,
+        stack: AsyncExitStack,
+    ) -> bool:
+        """Whether ``conversation`` goes on without Hypercorn; then return without waiting."""
+        connection = connection_of(scope)
+        if connection is None or self._desk is None or self._house is None:
+            return False
+        taken = connection.take_over_websocket(knock.subprotocol)
+        if taken is None:
+            return False
+        sock, head = taken
+        direct = Direct(sock, self._desk, conversation, head)
+        note_end = partial(
+            access_log.note,
+            "WEBSOCKET",
+            scope["path"],
+            status=101,
+            began=trio.current_time(),
+            address=client_address(scope, self._outside.settings.trusted_proxies),
+            trace_id=None,
+        )
+        stack.callback(note_end)
+        self._house.start_soon(self._converse, conversation, session, direct, stack.pop_all())
+        return True
 
     async def _converse(
         self,
         conversation: Conversation,
         session: SessionId,
-        receive: ASGIReceiveCallable,
-        send: ASGISendCallable,
+        direct: Direct,
+        stack: AsyncExitStack,
     ) -> None:
+        async with stack:
+            try:
+                direct.start()
+                with self._listed(conversation, session):
+                    await conversation.run()
+                direct.end(failed=False)
+            except Exception:  # noqa: BLE001 - a bug that one conversation hits ends that one.
+                _log.exception("a conversation failed", session=session)
+                direct.end(failed=True)
+            finally:
+                direct.abort()
+
+    @contextmanager
+    def _listed(self, conversation: Conversation, session: SessionId) -> Iterator[None]:
         self._conversations[conversation] = session
         began = trio.current_time()
         try:
-            await conversation.run(receive, send)
+            yield
         finally:
             del self._conversations[conversation]
             if not self._conversations:

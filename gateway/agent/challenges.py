@@ -8,7 +8,6 @@ An expired one is remembered too, so that late can be told from unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -23,7 +22,7 @@ from common.limits import (
     CHALLENGES_OFFERED_MAX,
     PIPELINED_CHALLENGE_MS,
 )
-from common.times import timestamp
+from common.times import timestamp_of
 
 
 @attrs.frozen
@@ -41,11 +40,9 @@ class OpenChallenge:
 
     nonce: str
     until_ms: int
+    expires_at: str
+    """``until_ms``, as the client was told."""
     asked: Asked | None = None
-
-    @property
-    def expires_at(self) -> str:
-        return timestamp(datetime.fromtimestamp(self.until_ms / 1000, UTC))
 
     @property
     def offered(self) -> OfferedChallenge:
@@ -68,12 +65,12 @@ class Challenges:
     def ask(self, asked: Asked, nonce: bytes, now_ms: int) -> OpenChallenge:
         """Open one for ``asked``, in place of the one that its id may have had."""
         self.drop(asked.id)
-        challenge = OpenChallenge(encode_base64url(nonce), now_ms + CHALLENGE_MS, asked)
+        challenge = _opened(nonce, now_ms + CHALLENGE_MS, asked)
         return _add(self._asked, challenge, CHALLENGES_ASKED_MAX)
 
     def offer(self, nonce: bytes, now_ms: int) -> OpenChallenge:
         """Open one for whatever command comes next."""
-        challenge = OpenChallenge(encode_base64url(nonce), now_ms + PIPELINED_CHALLENGE_MS)
+        challenge = _opened(nonce, now_ms + PIPELINED_CHALLENGE_MS)
         return _add(self._offered, challenge, CHALLENGES_OFFERED_MAX)
 
     def of(self, id: CommandId) -> OpenChallenge | None:
@@ -95,6 +92,10 @@ class Challenges:
         if challenge is None or challenge.asked is None or challenge.asked.id != id:
             return None
         return self._asked.pop(nonce)
+
+
+def _opened(nonce: bytes, until_ms: int, asked: Asked | None = None) -> OpenChallenge:
+    return OpenChallenge(encode_base64url(nonce), until_ms, timestamp_of(until_ms), asked)
 
 
 def _add(among: dict[str, OpenChallenge], challenge: OpenChallenge, most: int) -> OpenChallenge:

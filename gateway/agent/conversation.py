@@ -1,8 +1,9 @@
-"""One agent's open WebSocket: what is read, written and heard while it lasts, and how it ends.
+"""One agent's open WebSocket: what is said and heard while it lasts, and how it ends.
 
-It decides nothing about commands (``exchange``) and carries nothing out (``errands``). Three tasks:
-one reads, one writes, one hears what is said to the session and does the chores. The sweep and the
-feeds call it from outside, in the middle of something: there it never waits.
+It decides nothing about commands (``exchange``), carries nothing out (``errands``), and knows no
+socket: who reads calls ``hear_frame``, who writes takes from the ``outbox``. Frames, messages, the
+sweep and the feeds come in the middle of somebody's task: there it never waits and never raises.
+Its own task does what takes time, and what becomes due.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
+from functools import partial
+from typing import NoReturn
 
 import attrs
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
 from common.bus import Binding, Offer, Restored
 from common.envelopes import (
@@ -31,10 +33,10 @@ from common.errors import Trouble
 from common.frames import SessionReady
 from common.limits import (
     AGENT_QUEUE_MAX,
-    CLOSE_SECONDS_MAX,
-    FRAME_BYTES_MAX,
+    FRAMES_WAITING_MAX,
     LINES_LOOK_SECONDS,
     LINES_WAIT_SECONDS,
+    REOFFER_SECONDS,
     TICK_HZ,
 )
 from common.refusals import CloseCode
@@ -43,13 +45,13 @@ from gateway.agent.admission import Admitted, attach_of, began_anew
 from gateway.agent.errands import Errands
 from gateway.agent.exchange import Exchange
 from gateway.agent.follower import Follower
+from gateway.agent.lane import Lane
 from gateway.agent.outbox import Outbox
 from gateway.agent.outside import Outside, ask_postgres, ask_redis
 from gateway.agent.parting import part
 from gateway.agent.sitting import sitting_of
-from gateway.agent.websocket import Websocket
 from gateway.agent.whereabouts import Crossings
-from gateway.metrics import AGENT_FRAMES
+from gateway.metrics import FRAMES_TALLY
 from gateway.switchboard import SessionMessage
 
 PROTOCOL = 1
@@ -59,22 +61,35 @@ Chore = Callable[[], Awaitable[None]]
 
 @attrs.define(eq=False)
 class Conversation:
-    """``run`` it once."""
+    """``run`` it once. ``outbox.changed``, ``tend`` and ``rested`` are for who has the socket."""
 
     _admitted: Admitted
     _binding: Binding
     _channel: trio.MemoryReceiveChannel[SessionMessage]
-    _websocket: Websocket
     _crossings: Crossings
     _outside: Outside
     outbox: Outbox = attrs.field(factory=Outbox, init=False)
+    tend: Callable[[], float] = attrs.field(default=lambda: math.inf, init=False)
+    """Called, and must not wait, now and then; returns when to call it again, by trio's clock."""
+    rested: Callable[[], None] = attrs.field(default=lambda: None, init=False)
+    """Called, and must not wait, when there may be room again for what the client says."""
     _exchange: Exchange = attrs.field(init=False)
     _errands: Errands = attrs.field(init=False)
     _follower: Follower = attrs.field(init=False)
+    _frames: Lane = attrs.field(init=False)
+    """What the client says, and what follows from it."""
+    _lines: Lane = attrs.field(init=False)
+    """What is said to the session, and what is looked for when nothing is."""
+    _life: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     _chores: deque[Chore] = attrs.field(factory=deque, init=False)
     _patience: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Around the wait for what is said to the session; ends when there is something to do."""
+    """Around the wait for something to do."""
+    _tend_at: float = attrs.field(default=math.inf, init=False)
     _heard_at: float = attrs.field(default=-math.inf, init=False)
+    _is_held: bool = attrs.field(default=False, init=False)
+    _held_at: float = attrs.field(default=-math.inf, init=False)
+    """When lines that are missing were noticed, or looked for last."""
     _is_confirmed: bool = attrs.field(default=False, init=False)
     is_parting: bool = attrs.field(default=False, init=False)
     """The session is over: the client is not heard any more, only told how things ended."""
@@ -89,26 +104,44 @@ class Conversation:
             outside.draw,
             outside.clock.now_ms() + admitted.cooldown_ms,
         )
-        self._errands = Errands(self._exchange, self.outbox, outside, self._binding.connection)
+        self._errands = Errands(
+            self._exchange, self.outbox, outside, self._binding.connection, self._start
+        )
         self._follower = Follower(
             self._exchange, self.outbox, outside.feeds, self._crossings, self._end_soon
         )
+        self._frames = Lane(self._errands, self._frames_rested, self._fail)
+        self._lines = Lane(self._errands, self._lines_rested, self._fail)
 
-    async def run(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Talk until either side ends it."""
+    async def run(self) -> None:
+        """Talk until it is left. A bug that it met is raised here."""
         try:
-            async with trio.open_nursery() as nursery:
-                self._websocket.watch(self._confirm)
-                nursery.start_soon(self._write, send, nursery.cancel_scope)
-                await self._greet()
-                nursery.start_soon(self._websocket.ping)
-                nursery.start_soon(self._listen)
-                await self._read(receive)
-                nursery.cancel_scope.cancel()
+            with self._life:
+                async with trio.open_nursery() as self._nursery:
+                    session = self._admitted.session.session
+                    if not self._outside.switchboard.forward(session, self._channel, self._hear):
+                        self._overflow()
+                    await self._greet()
+                    self._frames.open()
+                    self._lines.open()
+                    await self._tend()
         finally:
+            self._frames.close()
+            self._lines.close()
             self._follower.stop()
             if self._confirm_resume in self._chores:
                 await self._confirm_resume()  # It spoke, and went before we took note.
+
+    def leave(self) -> None:
+        """The connection is over."""
+        self._life.cancel()
+
+    def _start(self, task: Callable[[], Awaitable[None]]) -> None:
+        assert self._nursery is not None, "errands are run while the conversation is"
+        self._nursery.start_soon(task)
+
+    def _fail(self, error: Exception) -> None:
+        self._do_soon(partial(_raise, error))
 
     def _now_ms(self) -> int:
         return self._outside.clock.now_ms()
@@ -130,41 +163,38 @@ class Conversation:
                 exchange.offer_challenge(self._now_ms()),
             )
         )
+        greeting = Lane(self._errands, lambda: None, self._fail)
+        greeting.open()
         for line in admitted.lines:
             await self.outbox.wait_room()
-            await self._errands.run(exchange.replay(line, self._now_ms()))
+            await greeting.run(exchange.replay(line, self._now_ms()))
         # Live news does not wait for room: it begins with all of it.
         await self.outbox.wait_room(AGENT_QUEUE_MAX)
         self._follower.start()
 
     # What the client says, and what it is told
 
-    async def _read(self, receive: ASGIReceiveCallable) -> None:
-        while (message := await receive())["type"] != "websocket.disconnect":
-            # Once we are ending, what still comes is read and thrown away.
-            if message["type"] == "websocket.receive" and not self._is_ending:
-                AGENT_FRAMES.inc()
-                self._confirm()
-                await self._hear_frame(message.get("text"), message.get("bytes"))
-
     @property
     def _is_ending(self) -> bool:
         return self.is_parting or self.outbox.ending is not None
 
-    async def _hear_frame(self, text: str | None, binary: bytes | None) -> None:
-        if len(text.encode() if text is not None else binary or b"") > FRAME_BYTES_MAX:
-            self.outbox.end(CloseCode.TOO_BIG, f"a frame has {FRAME_BYTES_MAX} bytes at most")
-            return
-        await self._errands.run(self._exchange.hear(text, self._now_ms()))
-        self._patience.deadline = min(self._patience.deadline, self._due())
+    @property
+    def has_room(self) -> bool:
+        """Whether to read on: a client that says more than can be dealt with has to wait."""
+        return self._frames.waiting < FRAMES_WAITING_MAX
 
-    async def _write(self, send: ASGISendCallable, conversation: trio.CancelScope) -> None:
-        await self.outbox.write(send)
-        await trio.sleep(CLOSE_SECONDS_MAX)  # Cut short when the client closes its side.
-        await self._websocket.hang_up()
-        conversation.cancel()
+    async def wait_dealt_with(self) -> None:
+        """Return once everything that was heard is dealt with."""
+        await self._frames.wait_idle()
 
-    def _confirm(self) -> None:
+    def hear_frame(self, text: str | None) -> None:
+        """Take a frame; None stands for a binary one."""
+        if not self._is_ending:  # Else what still comes is thrown away.
+            FRAMES_TALLY.count += 1
+            self.confirm()
+            self._frames.put(lambda: self._exchange.hear(text, self._now_ms()))
+
+    def confirm(self) -> None:
         """The client is there: from now on only its fresh resume token is good."""
         if not self._is_confirmed:
             self._is_confirmed = True
@@ -181,53 +211,22 @@ class Conversation:
 
     # What is said to the session
 
-    async def _listen(self) -> None:
+    def _hear(self, message: SessionMessage) -> None:
+        if self._lines.waiting >= AGENT_QUEUE_MAX:
+            self._overflow()
+        else:
+            self._lines.put(lambda: self._take(message))
+
+    def _overflow(self) -> None:
+        self.outbox.end(CloseCode.TOO_SLOW, "too much was said to the session at once")
+
+    def _take(self, message: SessionMessage) -> Iterable[Action]:
         self._heard_at = trio.current_time()
-        while True:  # Ends with the conversation.
-            message = None
-            with trio.CancelScope(deadline=self._due()) as self._patience:
-                try:
-                    message = await self._channel.receive()
-                except trio.EndOfChannel:
-                    self.outbox.end(CloseCode.TOO_SLOW, "too much was said to the session at once")
-                    return
-            if message is None:
-                await self._catch_up()
-            else:
-                self._heard_at = trio.current_time()
-                await self._hear(message)
-
-    def _due(self) -> float:
-        """When there is something to do although nobody said anything, by trio's clock."""
-        if self._chores:
-            return -math.inf
-        now, docket, due = trio.current_time(), self._exchange.docket, math.inf
-        if docket.due_ms is not None:
-            due = now + (docket.due_ms - self._now_ms()) / 1000
-        if docket.held:
-            due = min(due, now + LINES_WAIT_SECONDS)
-        if docket.is_running:
-            due = min(due, self._heard_at + LINES_LOOK_SECONDS)
-        return due
-
-    async def _catch_up(self) -> None:
-        if self._chores:
-            await self._chores.popleft()()
-            return
-        self._heard_at = trio.current_time()
-        # Before anything is offered again, or given up: was it answered, and we were not told?
-        docket = self._exchange.docket
-        # A result may be on record in PostgreSQL only, once Redis has forgotten it.
-        next_seq = docket.delivered + 1 if docket.is_running else 0
-        await self._errands.run([FindLines(next_seq)])
-        await self._errands.run(self._exchange.overdue(self._now_ms()))
-
-    async def _hear(self, message: SessionMessage) -> None:
         match message:
             case AckLine() | ResultLine():
                 if isinstance(message, ResultLine):
                     self._follower.hear_result(message)
-                await self._errands.run(self._exchange.hear_line(message, self._now_ms()))
+                return self._exchange.hear_line(message, self._now_ms())
             case Attached() if began_anew(message, self._exchange.docket.delivered):
                 self._end_soon()
             case Attached():
@@ -238,17 +237,79 @@ class Conversation:
                 pass
             case SessionEnded(replaced=True):
                 reason = "a newer session of the agent was opened"
-                await self._part(CloseCode.REPLACED, reason, self._exchange.superseded())
+                self._part_soon(CloseCode.REPLACED, reason, self._exchange.superseded())
             case SessionEnded():
-                await self._part(CloseCode.SESSION_ENDED, "the session was ended")
+                self._part_soon(CloseCode.SESSION_ENDED, "the session was ended")
             case Restored():
-                await self._look_after_silence()
+                self._do_soon(self._look_after_silence)
             case Replaced() | AttachRefused():
                 pass  # Meant for a connection before or after us; refusals are asked about again.
+        return ()
+
+    # What becomes due
+
+    async def _tend(self) -> NoReturn:
+        self._heard_at = trio.current_time()
+        while True:  # Ends with the conversation.
+            if self._tend_at <= trio.current_time():
+                self._tend_at = self.tend()
+            with trio.CancelScope(deadline=self._due()) as self._patience:
+                await trio.sleep_forever()
+            # Much that was due when the wait began has been settled meanwhile.
+            if self._chores:
+                await self._chores.popleft()()
+            elif self._lines_due() <= trio.current_time():
+                await self._catch_up()
+
+    def _due(self) -> float:
+        """When there is something to do although nobody says anything, by trio's clock."""
+        return -math.inf if self._chores else min(self._tend_at, self._lines_due())
+
+    def _lines_due(self) -> float:
+        docket, due = self._exchange.docket, math.inf
+        if docket.due_ms is not None:
+            due = trio.current_time() + (docket.due_ms - self._now_ms()) / 1000
+        if docket.held:
+            due = min(due, self._held_at + LINES_WAIT_SECONDS)
+        if docket.is_running:
+            due = min(due, self._heard_at + LINES_LOOK_SECONDS)
+        return due
+
+    def tend_soon(self) -> None:
+        """Have ``tend`` called by this conversation's task, at once."""
+        self._tend_at = -math.inf
+        self._patience.deadline = -math.inf
+
+    def _frames_rested(self) -> None:
+        """What was offered just now is due after a while, if nobody is heard of it."""
+        if self._exchange.docket.pending:
+            self._wake_at(trio.current_time() + REOFFER_SECONDS)
+        self.rested()
+
+    def _lines_rested(self) -> None:
+        """Lines that are missing are looked for again soon. (What runs was offered: see above.)"""
+        is_held = self._exchange.docket.held > 0
+        if is_held and not self._is_held:
+            self._held_at = trio.current_time()
+            self._wake_at(self._held_at + LINES_WAIT_SECONDS)
+        self._is_held = is_held
+
+    def _wake_at(self, due: float) -> None:
+        if due < self._patience.deadline:
+            self._patience.deadline = due
+
+    async def _catch_up(self) -> None:
+        self._heard_at = self._held_at = trio.current_time()
+        # Before anything is offered again, or given up: was it answered, and we were not told?
+        docket = self._exchange.docket
+        # A result may be on record in PostgreSQL only, once Redis has forgotten it.
+        next_seq = docket.delivered + 1 if docket.is_running else 0
+        await self._lines.run([FindLines(next_seq)])
+        await self._lines.run(self._exchange.overdue(self._now_ms()))
 
     async def _look_after_silence(self) -> None:
         """Lines and the news of our end may have been missed."""
-        await self._errands.run([FindLines()])
+        await self._lines.run([FindLines()])
         with contextlib.suppress(Trouble):
             accounts, session = self._outside.accounts, self._admitted.session.session
             latest = await ask_postgres(accounts.session(session))
@@ -257,7 +318,11 @@ class Conversation:
 
     async def _part(self, code: CloseCode, reason: str, actions: Iterable[Action] = ()) -> None:
         self.is_parting = True
-        await part(self._errands, code, reason, actions)
+        await part(self._lines, self._exchange.docket, self.outbox, code, reason, actions)
+
+    def _part_soon(self, code: CloseCode, reason: str, actions: Iterable[Action] = ()) -> None:
+        self.is_parting = True
+        self._do_soon(partial(self._part, code, reason, actions))
 
     # What is done from time to time
 
@@ -299,3 +364,7 @@ class Conversation:
             offer = Offer(slot=outside.routes.slot(chunk), message=message)
             await ask_redis(outside.courier.offer(offer))
         await self._part(CloseCode.SESSION_ENDED, "the session is over")
+
+
+async def _raise(error: Exception) -> NoReturn:
+    raise error

@@ -90,7 +90,9 @@ class Docket:
     @property
     def due_ms(self) -> int | None:
         """When ``overdue`` has something to say, if nothing happens before."""
-        return min((pending.due_ms for pending in self._pending.values()), default=None)
+        if not self._pending:  # By far the most usual.
+            return None
+        return min(pending.due_ms for pending in self._pending.values())
 
     @property
     def is_running(self) -> bool:

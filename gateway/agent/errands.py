@@ -1,21 +1,22 @@
 """Carry out what the exchange decides, and tell it what came of it.
 
 It decides nothing but what trouble means: what is certainly not done is ``unavailable``, what is
-in doubt counts as done. Every call outside has its deadline in ``outside``.
+in doubt counts as done. What happens with every command is done without a task of its own; what
+seldom happens is a task of the conversation's. Calls have their deadlines in ``outside`` and in
+``gateway.courier``. The order is ``lane``'s to keep.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import attrs
 import structlog
 
 from common import wire
-from common.bus import Offer, Verdict
-from common.envelopes import ToShard
-from common.errors import InDoubt, Trouble, Unavailable
+from common.bus import Offer, Take, Verdict
+from common.envelopes import CancelOffered, ToShard
+from common.errors import Trouble, Unavailable
 from common.frames import Ack, Challenge, ServerFrame
 from common.grid import CommandId
 from common.journal import Known
@@ -34,10 +35,17 @@ from gateway.agent.actions import (
     TakeTokens,
 )
 from gateway.agent.exchange import Exchange
+from gateway.agent.lane import Then
 from gateway.agent.lines import find_lines
 from gateway.agent.outbox import Outbox
 from gateway.agent.outside import Outside, ask_postgres, ask_redis
-from gateway.metrics import AGENT_ACKS, AGENT_CHALLENGES, AGENT_REOFFERS
+from gateway.metrics import (
+    ACCEPTED_TALLY,
+    AGENT_ACKS,
+    AGENT_CHALLENGES,
+    AGENT_REOFFERS,
+    PROVEN_TALLY,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -52,36 +60,50 @@ class Errands:
     outside: Outside
     connection: int
     """Its number. Once the session has a later one, nothing is offered from here any more."""
-
-    async def run(self, actions: Iterable[Action]) -> None:
-        """Carry out ``actions`` in order; what follows from one comes before the next."""
-        todo = deque(actions)
-        while todo:
-            todo.extendleft(reversed(await self._carry_out(todo.popleft())))
+    start: Callable[[Callable[[], Awaitable[None]]], None]
+    """Start a task that ends with the conversation."""
 
     def send(self, frame: ServerFrame) -> None:
         if isinstance(frame, Ack):
-            AGENT_ACKS.labels(frame.code or "accepted").inc()
+            if frame.code is None:
+                ACCEPTED_TALLY.count += 1
+            else:
+                AGENT_ACKS.labels(frame.code).inc()
         elif isinstance(frame, Challenge):
             AGENT_CHALLENGES.labels("issued").inc()
-        self.outbox.put(wire.encode(frame).decode())
+        self.outbox.put(wire.encode(frame))
 
-    async def _carry_out(self, action: Action) -> list[Action]:
+    def carry_out(self, action: Action, then: Then) -> Iterable[Action] | None:
+        """Return what follows from it. None: it is under way, and ``then`` hears of it, once."""
         match action:
             case Send(frame=frame):
                 self.send(frame)
             case End(code=code, reason=reason):
                 self.outbox.end(code, reason)
             case TakeTokens(asked=asked, takes=takes):
-                verdict = await self._offer(Offer(takes=takes))
-                return self.exchange.granted(asked, verdict, self._now_ms())
+                granted = self.exchange.granted
+                return self._offer(
+                    Offer(takes=takes),
+                    lambda verdict: granted(asked, verdict, self._now_ms()),
+                    then,
+                )
             case OfferCommand():
-                return await self._offer_command(action)
+                return self._offer_command(action, then)
             case OfferCancel(message=message):
-                verdict = await self._offer(self._to_shard(message))
-                if not verdict.full or message.reason != "cancelled":
-                    return []  # Who did not ask for it does not hear that it failed.
-                return self.exchange.cancel_failed(message.id)
+                return self._offer(
+                    self._to_shard(message), lambda verdict: self._cancelled(message, verdict), then
+                )
+            case _:
+                self.start(lambda: self._take_time(action, then))
+                return None
+        return ()
+
+    async def _take_time(self, action: Action, then: Then) -> None:
+        follows = await self._carry_out_slowly(action)
+        then(lambda: follows)
+
+    async def _carry_out_slowly(self, action: Action) -> Iterable[Action]:
+        match action:
             case Recall():
                 return await self._recall(action)
             case Settle(id=id):
@@ -92,36 +114,54 @@ class Errands:
                 await self._forgive()
             case FindLines(upto=upto):
                 return await self._find_lines(upto)
-        return []
+            case _:
+                raise AssertionError(f"{action} takes no time")
+        return ()
 
     def _now_ms(self) -> int:
         return self.outside.clock.now_ms()
 
-    def _to_shard(self, message: ToShard) -> Offer:
+    def _to_shard(
+        self, message: ToShard, takes: tuple[Take, ...] = (), connection: int | None = None
+    ) -> Offer:
         """Go where the agent is now, which may be another chunk than when the offer was made."""
         chunk = self.exchange.chunk
-        moved = attrs.evolve(message, chunk=chunk)
-        return Offer(slot=self.outside.routes.slot(chunk), message=moved)
+        if message.chunk != chunk:
+            message = attrs.evolve(message, chunk=chunk)
+        return Offer(takes, self.outside.routes.slot(chunk), message, connection)
 
-    async def _offer(self, offer: Offer) -> Verdict:
+    def _offer(
+        self, offer: Offer, decide: Callable[[Verdict], Iterable[Action]], then: Then
+    ) -> Iterable[Action] | None:
+        def hear(answer: Verdict | Trouble) -> None:
+            then(lambda: decide(_verdict(answer)))
+
         try:
-            return await ask_redis(self.outside.courier.offer(offer))
+            self.outside.courier.post(offer, hear)
         except Unavailable:
-            return _NOT_DONE
-        except InDoubt:
-            return _DONE
+            return decide(_NOT_DONE)
+        return None
 
-    async def _offer_command(self, action: OfferCommand) -> list[Action]:
+    def _offer_command(self, action: OfferCommand, then: Then) -> Iterable[Action] | None:
         id = action.message.id
         if not self.exchange.docket.is_pending(id):
-            return []  # Decided on while other errands were run.
-        (AGENT_REOFFERS if action.again else AGENT_CHALLENGES.labels("proven")).inc()
-        offer = self._to_shard(action.message)
-        verdict = await self._offer(
-            attrs.evolve(offer, takes=action.takes, connection=self.connection)
-        )
-        # An offer made before may be on its way still: only the first one's failure is a fact.
-        return [] if action.again else self.exchange.offered(id, verdict, self._now_ms())
+            return ()  # Decided on while other errands were run.
+        if action.again:
+            AGENT_REOFFERS.inc()
+        else:
+            PROVEN_TALLY.count += 1
+        offer = self._to_shard(action.message, action.takes, self.connection)
+
+        def decide(verdict: Verdict) -> Iterable[Action]:
+            # An offer made before may be on its way still: only the first one's failure is a fact.
+            return () if action.again else self.exchange.offered(id, verdict, self._now_ms())
+
+        return self._offer(offer, decide, then)
+
+    def _cancelled(self, message: CancelOffered, verdict: Verdict) -> Iterable[Action]:
+        if not verdict.full or message.reason != "cancelled":
+            return ()  # Who did not ask for it does not hear that it failed.
+        return self.exchange.cancel_failed(message.id)
 
     async def _recall(self, action: Recall) -> list[Action]:
         id = action.frame.id
@@ -168,3 +208,9 @@ class Errands:
         now_ms = self._now_ms()
         told = [action for line in lines for action in self.exchange.hear_line(line, now_ms)]
         return [action for action in told if not isinstance(action, FindLines)]
+
+
+def _verdict(answer: Verdict | Trouble) -> Verdict:
+    if isinstance(answer, Unavailable):
+        return _NOT_DONE
+    return _DONE if isinstance(answer, Trouble) else answer

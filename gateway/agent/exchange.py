@@ -46,6 +46,8 @@ from gateway.agent.challenges import Asked, Challenges, OpenChallenge
 from gateway.agent.docket import Docket
 from gateway.agent.sitting import Sitting
 
+_command: Callable[[object], Command] = wire.structurer(cast("type[Command]", Command))
+
 _CROWDED_MS = 200  # A tick: by then some of the commands on their way are answered.
 
 
@@ -151,7 +153,7 @@ class Exchange:
 
     def _request(self, request: CommandRequest, now_ms: int) -> list[Action]:
         try:
-            command = wire.structure(request.command, cast("type[Command]", Command))
+            command = _command(request.command)
         except wire.Malformed:
             return self.reject(request.id, "validation_failed", now_ms)
         asked = Asked(request.id, request.command, command)
@@ -185,7 +187,7 @@ class Exchange:
         """Why ``asked`` need not be proven at all; empty when it must be."""
         if not self.sitting.may(asked.command):
             return self.reject(asked.id, "scope_missing", now_ms)
-        if self.docket.is_busy and not isinstance(asked.command, Say):
+        if not isinstance(asked.command, Say) and self.docket.is_busy:
             return self.reject(asked.id, "in_flight", now_ms)
         if (wait_ms := self._cooldown_until_ms - now_ms) > 0:
             return self.reject(asked.id, "cooldown", now_ms, wait_ms)
@@ -241,9 +243,10 @@ class Exchange:
         told: list[Action] = []
         for ready in self.docket.take(line):
             told += self._tell(ready, now_ms)
-        if self.docket.held > LINES_HELD_MAX:
+        held = self.docket.held
+        if held > LINES_HELD_MAX:
             told.append(End(CloseCode.OVERLOADED, "results are missing; resume"))
-        elif self.docket.held:
+        elif held:
             told.append(FindLines())
         return told
 

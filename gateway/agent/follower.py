@@ -66,7 +66,7 @@ class Follower:
 
     def _show(self, data: bytes) -> None:
         if Scope.OBSERVE in self._exchange.sitting.scopes:
-            self._outbox.put(data.decode())
+            self._outbox.put(data)
 
     def _follow(self, where: ChunkId | Gone | None) -> None:
         if isinstance(where, Gone):

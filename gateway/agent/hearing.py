@@ -18,6 +18,7 @@ from common.grid import CommandId
 _TYPES = ("command_req", "answer", "cancel")
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MESSAGE_CHARACTERS_MAX = 300  # Enough for every fault of an honest frame.
+_FIELDS, _PROOF_FIELDS = 4, 2  # Of a command with its proof, and of that.
 _WELL_FORMED = "A"  # Stands for a nonce or a signature that is text, but not base64url.
 
 
@@ -60,6 +61,8 @@ def read(text: str | None) -> Heard:
         plain, not_text = malformed.value, malformed
     except wire.Malformed as malformed:
         return Nonsense(_shortened(f"not JSON: {malformed}"))
+    if not_text is None and (request := _usual(plain)) is not None:
+        return request
     if not isinstance(plain, dict) or plain.get("type") not in _TYPES:
         return Nonsense(f"type must be one of {', '.join(_TYPES)}")
     if not_text is not None:
@@ -68,6 +71,18 @@ def read(text: str | None) -> Heard:
         return _structure(plain)
     except wire.Malformed as malformed:
         return _fault(plain, malformed)
+
+
+def _usual(plain: object) -> CommandRequest | None:
+    """Return what ``_structure`` would, if it is a command with its proof and nothing is wrong."""
+    if not isinstance(plain, dict) or len(plain) != _FIELDS or plain.get("type") != "command_req":
+        return None
+    id, command, proof = plain.get("id"), plain.get("command"), plain.get("answer")
+    if not (isinstance(id, str) and isinstance(command, dict) and isinstance(proof, dict)):
+        return None
+    if len(proof) != _PROOF_FIELDS or not _is_text(proof) or not _ID.fullmatch(id):
+        return None
+    return CommandRequest(CommandId(id), command, Proof(proof["nonce"], proof["signature"]))
 
 
 def _fault(plain: dict[str, Any], malformed: wire.Malformed) -> Mistake | Faulty:
@@ -85,10 +100,10 @@ def _structure(plain: dict[str, Any]) -> ClientFrame:
     nonce, signature = sent["nonce"], sent["signature"]
     tame = {**sent, "nonce": _WELL_FORMED, "signature": _WELL_FORMED}
     match _strictly(tame if sent is plain else {**plain, "answer": tame}):
-        case Answer() as answer:
-            return attrs.evolve(answer, nonce=nonce, signature=signature)
-        case CommandRequest() as request:
-            return attrs.evolve(request, answer=Proof(nonce, signature))
+        case Answer(id=id):
+            return Answer(id, nonce, signature)
+        case CommandRequest(id=id, command=command):
+            return CommandRequest(id, command, Proof(nonce, signature))
         case other:
             return other
 

@@ -33,6 +33,9 @@ class Ordering:
         assert line.seq is not None, "only numbered lines are in order"
         if line.seq <= self.delivered:
             return []
+        if line.seq == self.delivered + 1 and not self._held:  # As it should be.
+            self.delivered = line.seq
+            return [line]
         self._held[line.seq] = line
         ready = []
         while (following := self._held.pop(self.delivered + 1, None)) is not None:

@@ -1,17 +1,17 @@
 """The frames that wait for one client, and the last words to it.
 
-It encodes nothing. The bound is AGENT_QUEUE_MAX; the policy beyond it: drop them all and close
-with 4008, since the client can resume and loses no line. A write that is stuck is ended by
-``gateway.connection``, from outside.
+It encodes nothing but these, and writes nowhere. The bound is AGENT_QUEUE_MAX; the policy beyond
+it: drop them all and close with 4008, since the client can resume and loses no line. A write that
+is stuck is ended from outside.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import attrs
 import trio
-from hypercorn.typing import ASGISendCallable
 
 from common import wire
 from common.frames import Goodbye
@@ -25,18 +25,28 @@ class Ending:
     reason: str
 
     @property
-    def goodbye(self) -> str:
-        return wire.encode(Goodbye(int(self.code), self.reason, self.code.resume)).decode()
+    def goodbye(self) -> bytes:
+        return wire.encode(Goodbye(int(self.code), self.reason, self.code.resume))
+
+
+def _nobody() -> None:
+    pass
 
 
 @attrs.define(eq=False)
 class Outbox:
+    changed: Callable[[], None] = attrs.field(default=_nobody, init=False)
+    """Called, and must not wait, when there is something to take, or the ending has come."""
     ending: Ending | None = attrs.field(default=None, init=False)
-    """Set once nothing more is taken."""
-    _frames: deque[str] = attrs.field(factory=deque, init=False)
-    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set once nothing more is put."""
+    _frames: deque[bytes] = attrs.field(factory=deque, init=False)
+    _room: trio.Event | None = attrs.field(default=None, init=False)
 
-    def put(self, frame: str) -> None:
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def put(self, frame: bytes) -> None:
+        """``frame`` is JSON; the same object may be in many outboxes."""
         if self.ending is not None:
             return
         if len(self._frames) >= AGENT_QUEUE_MAX:
@@ -44,38 +54,34 @@ class Outbox:
             self.end(CloseCode.TOO_SLOW, f"more than {AGENT_QUEUE_MAX} frames were waiting")
         else:
             self._frames.append(frame)
-        self._changed.set()
+            self.changed()
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Close once what waits is written. The first reason counts."""
         if self.ending is None:
             self.ending = Ending(code, reason)
-            self._changed.set()
+            self._make_room()
+            self.changed()
+
+    def take(self, size_max: int) -> list[bytes]:
+        """Return the first that wait, of ``size_max`` bytes together, but one at least if any."""
+        taken: list[bytes] = []
+        size = 0
+        while self._frames and (not taken or size + len(self._frames[0]) <= size_max):
+            taken.append(self._frames.popleft())
+            size += len(taken[-1])
+        if taken:
+            self._make_room()
+        return taken
 
     async def wait_room(self, count: int = 1) -> None:
         """Return once ``count`` frames can be put without an overflow, or none can any more."""
         while len(self._frames) + count > AGENT_QUEUE_MAX and self.ending is None:
-            await self._wait()
+            if self._room is None:
+                self._room = trio.Event()
+            await self._room.wait()
 
-    async def write(self, send: ASGISendCallable) -> Ending:
-        """Write all that is put, until the end; then goodbye, and close."""
-        while True:
-            while self._frames:
-                frame = self._frames.popleft()
-                await _send(send, frame)
-                self._changed.set()
-            if self.ending is not None:
-                break
-            await self._wait()
-        await _send(send, self.ending.goodbye)
-        code, reason = int(self.ending.code), self.ending.reason
-        await send({"type": "websocket.close", "code": code, "reason": reason})
-        return self.ending
-
-    async def _wait(self) -> None:
-        self._changed = trio.Event()
-        await self._changed.wait()
-
-
-async def _send(send: ASGISendCallable, frame: str) -> None:
-    await send({"type": "websocket.send", "bytes": None, "text": frame})
+    def _make_room(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from common.bus import Offer, Verdict
-from common.errors import InDoubt
+from common.errors import InDoubt, Trouble
 from common.grid import ChunkId, GatewayId, SessionId
 from common.limits import NONCE_BYTES, POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
 from common.settings import Settings
@@ -32,13 +32,24 @@ class Courier(Protocol):
 
     async def offer(self, offer: Offer) -> Verdict: ...
 
+    def post(self, offer: Offer, told: Callable[[Verdict | Trouble], None]) -> None: ...
+
 
 class Switchboard(Protocol):
     """See ``gateway.switchboard``."""
 
+    round: Callable[[], AbstractContextManager[None]]
+
     def session(
         self, session: SessionId
     ) -> AbstractContextManager[trio.MemoryReceiveChannel[SessionMessage]]: ...
+
+    def forward(
+        self,
+        session: SessionId,
+        channel: trio.MemoryReceiveChannel[SessionMessage],
+        hear: Callable[[SessionMessage], None],
+    ) -> bool: ...
 
 
 class Feeds(Protocol):

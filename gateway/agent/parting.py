@@ -13,20 +13,26 @@ import trio
 from common.limits import LINES_WAIT_SECONDS, PARTING_SECONDS_MAX
 from common.refusals import CloseCode
 from gateway.agent.actions import Action, FindLines
-from gateway.agent.errands import Errands
+from gateway.agent.docket import Docket
+from gateway.agent.lane import Lane
+from gateway.agent.outbox import Outbox
 
 
 async def part(
-    errands: Errands, code: CloseCode, reason: str, actions: Iterable[Action] = ()
+    lane: Lane,
+    docket: Docket,
+    outbox: Outbox,
+    code: CloseCode,
+    reason: str,
+    actions: Iterable[Action] = (),
 ) -> None:
     """Close once every command that was offered is decided on and has ended, or soon.
 
     ``actions`` come first, and help with that.
     """
-    docket, outbox = errands.exchange.docket, errands.outbox
     with trio.move_on_after(PARTING_SECONDS_MAX):
-        await errands.run(actions)
+        await lane.run(actions)
         while not docket.is_settled and outbox.ending is None:
             await trio.sleep(LINES_WAIT_SECONDS)
-            await errands.run([FindLines()])
+            await lane.run([FindLines()])
     outbox.end(code, reason)

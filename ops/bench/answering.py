@@ -31,7 +31,7 @@ async def measure(rig: Rig, size: Size) -> list[Figure]:
         rig.gateway(site) as gateway,
         trio.open_nursery() as nursery,
     ):
-        await _wait_served(shard)
+        await wait_served(shard)
         stop = trio.Event()
         talkers = await join(site.url, size.agents, nursery, stop)
         parts = (shard, gateway, rig.database, rig.redis)
@@ -42,7 +42,7 @@ async def measure(rig: Rig, size: Size) -> list[Figure]:
     return figures
 
 
-async def _wait_served(shard: Process) -> None:
+async def wait_served(shard: Process) -> None:
     """Until it has its slot: before that nobody can enter."""
     with trio.fail_after(READY_SECONDS_MAX):
         await shard.wait_until(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 from rich.console import Console
 
-from ops.bench import arriving, fanning, replaying, stopping
+from ops.bench import arriving, exchanging, fanning, replaying, stopping
 from ops.bench.command import Cases, command_of, measure
 from ops.bench.outcome import Figure
 
@@ -25,6 +25,7 @@ class Sizes:
     arriving: arriving.Size = attrs.field(factory=arriving.Size)
     stopping: stopping.Size = attrs.field(factory=stopping.Size)
     replaying: replaying.Size = attrs.field(factory=replaying.Size)
+    exchanging.Size(seconds=4, rounds=1, warm_seconds=2, many_seconds=5),
 
     def cases(self) -> Cases:
         return {
@@ -32,6 +33,7 @@ class Sizes:
             "arriving": lambda rig: arriving.measure(rig, self.arriving),
             "stopping": lambda rig: stopping.measure(rig, self.stopping),
             "replaying": lambda rig: replaying.measure(rig, self.replaying),
+    exchanging.Size(seconds=4, rounds=1, warm_seconds=2, many_seconds=5),
         }
 
 
@@ -40,6 +42,7 @@ QUICK = Sizes(
     arriving.Size(readers=300, within_seconds=0.5, chunks=20, window_seconds=3, turns=1),
     stopping.Size(readers=150, stopped=50, seconds=3, turns=2, stand_seconds=15),
     replaying.Size(times=50, view_times=3),
+    exchanging.Size(seconds=4, rounds=1, warm_seconds=2, many_seconds=5),
 )
 
 

@@ -158,14 +158,16 @@ async def test_a_client_that_reads_in_time_loses_nothing(autojump_clock: MockClo
 async def test_too_much_said_to_the_session_at_once_closes_with_4008(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(_session: object) -> None:
+    async def never(_session: object, _seq: object) -> None:
         await trio.sleep_forever()
 
     async with a_scene() as scene:
         client = await scene.connect(await scene.ticket())
-        monkeypatch.setattr(scene.outside.accounts, "session", never)
+        monkeypatch.setattr(scene.outside.bus, "lines_after", never)
         scene.redis.cut()
-        await trio.sleep(0.2)  # Now the connection asks PostgreSQL something, and waits.
+        await trio.sleep(
+            0.2
+        )  # Now the connection looks for lines that it may have missed, and waits.
         line = ResultLine(client.ticket.session, CommandId("x"), 1, Tick(1), HERE, Position(1, 1))
         for _ in range(AGENT_QUEUE_MAX + 10):
             scene.redis.send(scene.outside.gateway, line)

@@ -20,8 +20,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-import gateway.agent.websocket
-import gateway.connection
+import gateway.agent.direct
 from common.challenge import Claim, sign
 from common.events import Said
 from common.grid import CommandId
@@ -287,7 +286,7 @@ async def test_a_client_that_floods_and_never_closes_is_gone_soon(
 async def test_a_client_that_never_reads_is_cut_and_can_resume(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gateway.connection, "SEND_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(gateway.agent.direct, "SEND_SECONDS_MAX", 0.3)
     async with a_port() as port:
         ticket = await port.scene.ticket()
         stream = await port.raw(ticket)
@@ -327,7 +326,7 @@ async def test_no_compression_is_agreed_to() -> None:
 
 
 async def test_a_pong_alone_confirms_the_fresh_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.agent.websocket, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(gateway.agent.direct, "PING_SECONDS", 0.05)
     async with a_port() as port:
         ticket = await port.scene.ticket()
         async with port.connect(ticket) as socket:  # It answers pings by itself.
