@@ -23,9 +23,7 @@ from common.adapters.redis_link import (
     RefusedByRedis,
     Reply,
     Word,
-    open_link,
     pack,
-    read_url,
 )
 from common.errors import InDoubt, Misconfigured, Trouble, Unavailable
 from common.limits import (
@@ -59,8 +57,8 @@ def read_script(name: str) -> Script:
 async def open_redis(url: str) -> AsyncIterator[Redis]:
     """Connects on first use. Misconfigured when ``url`` can't be one of Redis."""
     try:
-        address = read_url(url)
-    except (ValueError, OSError) as error:  # A certificate that is not there, too.
+        address = Address(url)
+    except (ValueError, TypeError) as error:  # TypeError: a word that nobody knows.
         raise Misconfigured(f"REDIS_URL: {error}") from None
     redis = Redis(address)
     try:
@@ -95,7 +93,7 @@ class Redis:
 
     async def open_link(self) -> Link:
         """Return a connection of the caller's own. LinkLost."""
-        return await open_link(self._address)
+        return await self._address.connect()
 
     def close(self) -> None:
         while self._idle:
@@ -137,7 +135,7 @@ class Redis:
 
     async def _exchange(self, words: tuple[Word, ...], progress: _Progress) -> Reply:
         """Whatever interrupts it closes the connection: it would be left half used."""
-        link = self._take() or await open_link(self._address)
+        link = self._take() or await self._address.connect()
         try:
             progress.sent = True
             await link.send(pack(*words))

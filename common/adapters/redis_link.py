@@ -1,9 +1,10 @@
-"""One connection to Redis: its socket, and the words and replies that go over it.
+"""One connection to Redis: redis-py makes it, and trio waits for what goes over it.
 
-hiredis packs and reads them, trio waits; there is no asyncio in between, which would cost twice as
-much as all the rest (``ops/decisions/agents.md``). It knows no command but those that open a
-connection, pools nothing, and sets no deadline: callers do. A link that was left in the middle of
-something is of no use any more, and theirs to close.
+redis-py reads the address, connects, and says who we are (TLS, names and passwords, the number of
+the database), in a thread, which is rare. What is often stays out of asyncio: hiredis packs and
+reads, and the socket is trio's to wait for; that costs a third (``ops/decisions/agents.md``). It
+knows no command, pools nothing, and sets no deadline: callers do. A link that was left in the
+middle of something is of no use any more, and theirs to close.
 """
 
 from __future__ import annotations
@@ -12,22 +13,25 @@ import contextlib
 import select
 import socket
 import ssl
-from typing import Any, TypeAlias
+import threading
+from typing import TypeAlias
 
-import attrs
 import hiredis
+import redis.exceptions
 import trio
-from redis.connection import parse_url
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection, ConnectionInterface, ConnectionPool
+from redis.retry import Retry
+
+from common.limits import REDIS_SECONDS_MAX
 
 Word: TypeAlias = str | bytes | int | float
 Reply: TypeAlias = int | bytes | list["Reply"] | None
 
-_PORT = 6379
 _READ_BYTES = 64 * 1024
-_LOSSES = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 _NOTHING = object()  # hiredis says so when a reply is not whole yet.
-_CERT_REQS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-_TLS_WORDS = {"cert_reqs", "ca_certs", "check_hostname", "certfile", "keyfile"}
+_FULL = (BlockingIOError, ssl.SSLWantWriteError)
+_EMPTY = (BlockingIOError, ssl.SSLWantReadError)
 
 
 class LinkLost(Exception):
@@ -43,97 +47,63 @@ class RefusedByRedis(Exception):
         return str(self).partition(" ")[0]
 
 
-@attrs.frozen
 class Address:
-    """``path`` is that of a Unix socket, or "": then host and port are meant."""
+    """Where Redis is, and how to get in. ValueError when ``url`` can't name one."""
 
-    host: str = "localhost"
-    port: int = _PORT
-    path: str = ""
-    db: int = 0
-    username: str = ""
-    password: str = attrs.field(default="", repr=False)
-    tls: ssl.SSLContext | None = None
+    def __init__(self, url: str) -> None:
+        self._pool = ConnectionPool.from_url(
+            url,
+            protocol=2,  # Plain lists; nothing is pushed in between.
+            socket_connect_timeout=REDIS_SECONDS_MAX,
+            socket_timeout=REDIS_SECONDS_MAX,  # Of the greeting; afterwards we wait ourselves.
+            retry=Retry(NoBackoff(), 0),  # Who calls decides about that.
+        )
+        self._pool.make_connection()  # Which refuses words that nobody knows.
 
-
-def read_url(url: str) -> Address:
-    """Return what ``url`` names, as redis-py reads it, or ValueError."""
-    said: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]  # redis-py gives it no types.
-    said.pop("connection_class", None)
-    tls = _tls(said) if url.startswith("rediss:") else None
-    known = {field.name for field in attrs.fields(Address)}
-    if strange := sorted(set(said) - known):
-        raise ValueError(f"nobody knows what {', '.join(strange)} means")
-    return Address(**said, tls=tls)
-
-
-def _tls(said: dict[str, Any]) -> ssl.SSLContext:
-    words = {word: said.pop(f"ssl_{word}", None) for word in _TLS_WORDS}
-    context = ssl.create_default_context(cafile=words["ca_certs"])
-    reqs = words["cert_reqs"] or "required"
-    if reqs not in _CERT_REQS:
-        raise ValueError(f"ssl_cert_reqs is one of {', '.join(_CERT_REQS)}")
-    context.check_hostname = reqs != "none" and words["check_hostname"] is not False
-    context.verify_mode = _CERT_REQS[reqs]
-    if words["certfile"]:
-        context.load_cert_chain(words["certfile"], words["keyfile"])
-    return context
+    async def connect(self) -> Link:
+        """LinkLost, also when Redis does not want us."""
+        connection = self._pool.make_connection()
+        attempt = _Attempt(connection)
+        try:
+            await trio.to_thread.run_sync(attempt.make, abandon_on_cancel=True)
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise LinkLost(str(error) or type(error).__name__) from error
+        except BaseException:
+            attempt.abandon()
+            raise
+        return Link(connection)
 
 
-def pack(*words: Word) -> bytes:
-    """Return a command as it goes over the wire."""
-    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # Its stub: one word.
-    return packed
+class _Attempt:
+    """A thread that nobody waits for any more must not leave its connection open."""
 
+    def __init__(self, connection: ConnectionInterface) -> None:
+        self._connection = connection
+        self._turn = threading.Lock()
+        self._is_abandoned = False
 
-class _Plain:
-    """A command costs one call of the kernel's: trio's stream would give way, too."""
+    def make(self) -> None:
+        self._connection.connect()  # type: ignore[no-untyped-call]  # redis-py gives it no types.
+        with self._turn:
+            if self._is_abandoned:
+                _hang_up(self._connection)
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        sock = stream.socket
-        self._sock = socket.socket(sock.family, sock.type, sock.proto, sock.detach())
-        self._sock.setblocking(False)
-
-    async def send_all(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._sock.send(rest) :]
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._sock)
-
-    async def receive_some(self, max_bytes: int) -> bytes:
-        while True:
-            await trio.lowlevel.wait_readable(self._sock)
-            with contextlib.suppress(BlockingIOError):
-                return self._sock.recv(max_bytes)
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def close(self) -> None:
-        trio.lowlevel.notify_closing(self._sock)
-        self._sock.close()
-
-
-class _Secured:
-    def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
-        self.send_all = stream.send_all
-        self.receive_some = stream.receive_some
-        self._sock = stream.transport_stream.socket
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def close(self) -> None:
-        self._sock.close()
+    def abandon(self) -> None:
+        with self._turn:
+            self._is_abandoned = True
+            _hang_up(self._connection)
 
 
 class Link:
     """One task writes at a time, and one reads."""
 
-    def __init__(self, wire: _Plain | _Secured) -> None:
-        self._wire = wire
+    def __init__(self, connection: ConnectionInterface) -> None:
+        assert isinstance(connection, AbstractConnection)
+        sock = connection._get_socket()
+        assert sock is not None, "it has just been connected"
+        sock.setblocking(False)
+        self._connection = connection
+        self._sock: socket.socket = sock
         self._reader = hiredis.Reader(
             protocolError=LinkLost, replyError=RefusedByRedis, notEnoughData=_NOTHING
         )
@@ -141,25 +111,41 @@ class Link:
 
     async def send(self, data: bytes) -> None:
         """Up to what the kernel takes at once it does not give way, so order is kept."""
+        rest = memoryview(data)
         try:
-            await self._wire.send_all(data)
-        except _LOSSES as error:
+            while rest:
+                try:
+                    rest = rest[self._sock.send(rest) :]
+                except _FULL:
+                    await trio.lowlevel.wait_writable(self._sock)
+        except (OSError, trio.ClosedResourceError) as error:
             raise LinkLost(str(error) or "it was closed here") from error
 
     async def read(self) -> Reply:
         """The next reply; RefusedByRedis when it is an error."""
         while (reply := self._reader.gets()) is _NOTHING:
-            try:
-                data = await self._wire.receive_some(_READ_BYTES)
-            except _LOSSES as error:
-                raise LinkLost(str(error) or "it was closed here") from error
+            data = await self._receive()
             if not data:
                 raise LinkLost("Redis closed the connection")
-            self._reader.feed(bytes(data))
+            self._reader.feed(data)
         if isinstance(reply, Exception):
             raise reply
         said: Reply = reply
         return said
+
+    async def _receive(self) -> bytes:
+        try:
+            while True:
+                if not self._has_deciphered():
+                    await trio.lowlevel.wait_readable(self._sock)
+                with contextlib.suppress(*_EMPTY):
+                    return self._sock.recv(_READ_BYTES)
+        except (OSError, trio.ClosedResourceError) as error:
+            raise LinkLost(str(error) or "it was closed here") from error
+
+    def _has_deciphered(self) -> bool:
+        """Whether TLS holds something ready that the kernel knows nothing of."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
     @property
     def is_idle(self) -> bool:
@@ -167,52 +153,22 @@ class Link:
         if not self._is_open or self._reader.has_data():
             return False
         look = select.poll()
-        look.register(self._wire.fileno(), select.POLLIN)
+        look.register(self._sock, select.POLLIN)
         return not look.poll(0)
 
     def close(self) -> None:
         """Now, without a word; harmless when it is closed. Who waits for it hears LinkLost."""
         if self._is_open:
             self._is_open = False
-            self._wire.close()
+            trio.lowlevel.notify_closing(self._sock)
+            _hang_up(self._connection)
 
 
-async def open_link(address: Address) -> Link:
-    """Connect, and say who we are. LinkLost, also when Redis does not want us."""
-    try:
-        link = Link(await _connect(address))
-    except _LOSSES as error:
-        raise LinkLost(str(error.__cause__ or error) or type(error).__name__) from error
-    try:
-        if address.password or address.username:
-            name = [address.username] if address.username else []
-            await _greet(link, "AUTH", *name, address.password)
-        if address.db:
-            await _greet(link, "SELECT", address.db)
-    except BaseException:
-        link.close()
-        raise
-    return link
+def _hang_up(connection: ConnectionInterface) -> None:
+    connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py gives it no types.
 
 
-async def _greet(link: Link, *words: Word) -> None:
-    await link.send(pack(*words))
-    try:
-        await link.read()
-    except RefusedByRedis as refused:
-        raise LinkLost(f"{words[0]!r}: {refused}") from refused
-
-
-async def _connect(address: Address) -> _Plain | _Secured:
-    if address.path:
-        return _Plain(await trio.open_unix_socket(address.path))
-    stream = await trio.open_tcp_stream(address.host, address.port)
-    if address.tls is None:
-        return _Plain(stream)
-    secured = trio.SSLStream(stream, address.tls, server_hostname=address.host)
-    try:
-        await secured.do_handshake()
-    except BaseException:
-        stream.socket.close()
-        raise
-    return _Secured(secured)
+def pack(*words: Word) -> bytes:
+    """Return a command as it goes over the wire."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # Its stub: one word.
+    return packed

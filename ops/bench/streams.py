@@ -25,7 +25,7 @@ class Sizes:
     arriving: arriving.Size = attrs.field(factory=arriving.Size)
     stopping: stopping.Size = attrs.field(factory=stopping.Size)
     replaying: replaying.Size = attrs.field(factory=replaying.Size)
-    exchanging.Size(seconds=4, rounds=1, warm_seconds=2, many_seconds=5),
+    exchanging: exchanging.Size = attrs.field(factory=exchanging.Size)
 
     def cases(self) -> Cases:
         return {
@@ -33,7 +33,7 @@ class Sizes:
             "arriving": lambda rig: arriving.measure(rig, self.arriving),
             "stopping": lambda rig: stopping.measure(rig, self.stopping),
             "replaying": lambda rig: replaying.measure(rig, self.replaying),
-    exchanging.Size(seconds=4, rounds=1, warm_seconds=2, many_seconds=5),
+            "agents": lambda rig: exchanging.measure(rig, self.exchanging),
         }
 
 

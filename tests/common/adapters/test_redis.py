@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+from common.adapters.durations import Durations
 from common.adapters.redis import Script, open_redis, read_script
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.adapters.redis_leases import RedisLeases
@@ -112,7 +113,7 @@ async def test_a_wrong_password_is_unavailable(redis_url: str) -> None:
 @pytest.mark.embedded
 async def test_a_script_that_redis_forgot_is_sent_again(redis_url: str) -> None:
     async with opened(redis_url) as redis:
-        leases = RedisLeases(redis)
+        leases = RedisLeases(redis, Durations(lease_ms=60_000))
         await leases.acquire(SLOT, "one")
         await redis.command("SCRIPT", "FLUSH")
 
