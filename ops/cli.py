@@ -314,6 +314,13 @@ def doctor(port: int, data: Path) -> None:
 @click.option(
     "--faults", default="all", show_default=True, help="all, none, or names with commas between."
 )
+@click.option(
+    "--reconnects",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 1_000_000),
+    help="Cut so many connections by force, instead of --minutes.",
+)
 @click.option("--verbose", is_flag=True, help="Show the last things that anybody was told.")
 def simulate(
     seed: int | None,
@@ -324,6 +331,7 @@ def simulate(
     agents: int,
     spectators: int,
     faults: str,
+    reconnects: int,
     verbose: bool,
 ) -> None:
     """Run a whole cluster in one process by SEED, with faults, and check every promise.
@@ -344,7 +352,7 @@ def simulate(
         raise click.BadParameter(
             f"{faults!r} is not all, none, or some of {known}", param_hint="--faults"
         ) from None
-    plan = Plan(seed or 0, minutes, gateways, shards, agents, spectators, named)
+    plan = Plan(seed or 0, minutes, gateways, shards, agents, spectators, named, reconnects)
     console = Console()
     if seeds is None:
         give_up_quietly()  # KeyboardInterrupt would be one more fault of one of the processes.

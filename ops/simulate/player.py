@@ -46,6 +46,7 @@ OPENING_SECONDS_MAX = 15.0  # A gateway has ADMISSION_SECONDS_MAX; then the clie
 PATIENCE_SECONDS = 40.0  # A command that takes longer is left alone, and the next one begun.
 THINK_SECONDS_MIN = 8.0
 THINK_SECONDS_EACH = 0.4
+HURRY_SECONDS = 1.5  # Where connections are what is tried: so much happens while they are cut.
 FAR_RATE = 0.35
 NEAR_TRIES = 25  # The nearest of so many cells of a chunk is some steps away.
 CUT_RATE = 0.08  # Of the times that it decides what to do next.
@@ -66,6 +67,7 @@ class Player:
     _sight: Sight = attrs.field(init=False)
     _position: Position = attrs.field(default=Position(0, 0), init=False)
     _may_resume: bool = attrs.field(default=False, init=False)
+    _was_cut: bool = attrs.field(default=False, init=False)
     _said: int = attrs.field(default=0, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -89,6 +91,8 @@ class Player:
     @property
     def _think_seconds(self) -> float:
         """Longer among many, so that what happens in a second stays about the same."""
+        if self._cluster.plan.reconnects:
+            return HURRY_SECONDS
         return max(THINK_SECONDS_MIN, THINK_SECONDS_EACH * self._cluster.plan.agents)
 
     @property
@@ -128,6 +132,7 @@ class Player:
         gateway = self._dice.choice(gateways)
         socket = self._socket = Socket("websocket", self._hear, self._stir)
         gateway.serve_agent(self._knock(), socket)
+        self._cluster.cuts.threaten(socket, self._dice)
         with trio.move_on_after(OPENING_SECONDS_MAX):
             while socket.state == "opening":
                 await self._changed.wait()
@@ -135,6 +140,7 @@ class Player:
             socket.leave()
         if socket.state == "refused" and socket.status in (401, 409):
             self._ticket = None
+        self._was_cut = self._was_cut or socket.is_cut
         return socket.state == "open"
 
     def _knock(self) -> WebsocketScope:
@@ -164,6 +170,7 @@ class Player:
                 await self._act(socket)
         if socket.code in (4001, 4003):
             self._ticket = None
+        self._was_cut = socket.is_cut
 
     async def _rest(self, socket: Socket, seconds: float) -> None:
         with trio.move_on_after(seconds):
@@ -286,6 +293,10 @@ class Player:
         self._cluster.ledger.event(f"{self.id} is let in, resumed={ready.resumed}")
         if ready.resumed != self._may_resume:
             self._cluster.ledger.violate(f"{self.id}: resumed={ready.resumed}")
+        if self._was_cut:
+            self._was_cut = False
+            self._cluster.cuts.came_back("agent")
+        self._cluster.books.begin(ticket.session)
         self._position = ready.position
         self._ticket = attrs.evolve(ticket, resume=ready.resume_token)
         self._may_resume = True

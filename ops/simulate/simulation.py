@@ -6,6 +6,7 @@ new, and all that is in flight must end.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from functools import partial
@@ -16,8 +17,9 @@ import trio
 
 from common.grid import ChunkId, chunk_id
 from ops.simulate.cluster import Cluster
+from ops.simulate.cuts import Cuts
 from ops.simulate.front_desk import FrontDesk
-from ops.simulate.inquest import hold_inquest
+from ops.simulate.inquest import check_told, hold_inquest
 from ops.simulate.ledger import Ledger
 from ops.simulate.network import Network
 from ops.simulate.plan import Plan
@@ -96,13 +98,22 @@ async def _run(cluster: Cluster) -> None:
     storm = Storm(cluster, plan.dice("storm"))
     for live in [*(one.live for one in players), *(one.live for one in watchers)]:
         cluster.network.start(live)
-    with trio.move_on_after(plan.minutes * 60):
+    with trio.move_on_after(plan.minutes * 60 if not plan.reconnects else math.inf) as storming:
+        cluster.network.start(partial(_until_enough, cluster.cuts, storming))
         await storm.rage()
     await storm.end()
     for player in players:
         player.is_done = True
+    for watcher in watchers:
+        watcher.finish()
     await _calm(cluster, players)
+    await check_told(cluster, watchers)
     await hold_inquest(cluster, players)
+
+
+async def _until_enough(cuts: Cuts, storm: trio.CancelScope) -> None:
+    await cuts.enough.wait()
+    storm.cancel()
 
 
 def _view(plan: Plan, number: int) -> list[ChunkId]:

@@ -1,4 +1,4 @@
-"""A Redis that loses its data and no connection: what it forgot of a session, a beat brings back."""
+"""A Redis that loses its data and no connection: a beat brings back what it forgot of sessions."""
 
 from __future__ import annotations
 
