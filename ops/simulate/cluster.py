@@ -26,6 +26,7 @@ from ops.simulate.rerun import Rerun
 from ops.simulate.scheduler import Scheduler
 from ops.simulate.servers import Adapters, LeakyRedis
 from ops.simulate.shard_ports import CableJournal, CableLeases, CableShardBus
+from ops.simulate.wire import Wires
 from ops.simulate.writers import Writers
 from shard.outside import Outside as ShardOutside
 
@@ -109,7 +110,7 @@ class Cluster:
             name,
             trio.Event(),
             self.plan.dice(name),
-            self.plan.dice(f"{name} wires"),
+            Wires(self.plan.dice(f"{name} wires"), self.ledger),
         )
 
     async def _run(self, process: Process) -> None:

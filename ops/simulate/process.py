@@ -91,7 +91,7 @@ class Gateway:
     _name: str
     _stop: trio.Event
     _dice: random.Random
-    _wire_dice: random.Random
+    _wires: Wires
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     _agents: Agents | None = attrs.field(default=None, init=False)
     _spectators: Spectators | None = attrs.field(default=None, init=False)
@@ -114,8 +114,7 @@ class Gateway:
         courier = Courier(self._bus)
         feeds = Feeds(self._bus, courier, routes, gateway, self._collect_seconds)
         switchboard = Switchboard(self._bus, gateway, feeds)
-        wires = Wires(self._wire_dice)
-        self._spectators = Spectators(feeds, self._bus, settings, self._stop, wires)
+        self._spectators = Spectators(feeds, self._bus, settings, self._stop, self._wires)
         self._agents = Agents(
             AgentOutside(
                 self._bus,

@@ -18,6 +18,7 @@ from typing_extensions import Buffer
 
 from common.limits import STILL_SECONDS_MAX
 from gateway.plain import PlainAnswer, PlainConnection
+from ops.simulate.ledger import Ledger
 from ops.simulate.socket import Socket
 
 FULL_RATE = 0.01  # Of the writes: the buffer has no room for all of it.
@@ -32,6 +33,7 @@ class Wires:
     """``gateway.takeover.Takeover`` of one simulated gateway."""
 
     _dice: random.Random
+    _ledger: Ledger
     _gone: list[Wire] = attrs.field(factory=list, init=False)
     _stirred: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -39,6 +41,7 @@ class Wires:
         socket = scope["state"].get(STATE)
         if not isinstance(socket, Socket) or socket.is_hung_up:
             return None
+        self._ledger.count("plain streams")
         return PlainAnswer(Wire(socket, self, self._dice), Config())
 
     def went(self, wire: Wire) -> None:
