@@ -267,8 +267,15 @@ def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: P
     type=Number(0.1, 10_000),
     help="Commands a second, all agents together.",
 )
+@click.option(
+    "--reconnects",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 100_000),
+    help="Instead: cut so many connections by force, and end gateways meanwhile.",
+)
 @click.option("--keep", is_flag=True, help="Keep data and logs although nothing was wrong.")
-def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> None:
+def chaos(minutes: float, seed: int, agents: int, rate: float, reconnects: int, keep: bool) -> None:
     """Kill and pause the processes of a world of its own, and check every promise.
 
     Two gateways, two shards and a spare in a temporary folder. Exit code 1: one was broken.
@@ -278,10 +285,14 @@ def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> No
     async def work() -> None:
         from rich.console import Console
 
+        from ops.chaos.reconnects import RECORDERS, reconnect
         from ops.chaos.run import Order, chaos
 
         order = Order(seed, minutes * 60, agents, rate, keep=keep)
-        kept.append(await chaos(order, Console()))
+        if reconnects:
+            kept.append(await reconnect(order, reconnects, RECORDERS, Console()))
+        else:
+            kept.append(await chaos(order, Console()))
 
     configure_logs("text", role=None)
     try:

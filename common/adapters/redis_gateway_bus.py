@@ -169,7 +169,9 @@ class RedisGatewayBus:
     ) -> Sequence[SessionId]:
         durations = self._durations
         words: list[Word] = [durations.presence_ms, durations.remembered_ms, gateway]
-        words += [durations.remembered_ms, topics.GATEWAY_PREFIX, *chain(*connections)]
+        words += [durations.remembered_ms, topics.GATEWAY_PREFIX]
+        for session, connection in connections:
+            words += [session, connection]
         keys = [topics.PRESENCE, *(topics.binding(session) for session, _ in connections)]
         lost = cast("list[int]", await self._redis.call(_REFRESH, keys, words))
         return [connections[position - 1][0] for position in lost]

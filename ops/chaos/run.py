@@ -25,7 +25,7 @@ from ops.chaos.findings import Findings
 from ops.chaos.injector import Injector
 from ops.chaos.leases import Leases
 from ops.chaos.ledger import ONCE, Ledger
-from ops.chaos.player import HOME_CHUNKS, Player
+from ops.chaos.player import HOME_CHUNKS, STAY_SECONDS, Player
 from ops.chaos.referee import Referee
 from ops.chaos.report import Story, show
 from ops.chaos.witness import Witness
@@ -69,12 +69,12 @@ async def chaos(order: Order, console: Console) -> bool:
 
 
 async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
-    clock = _Clock()
+    clock = Clock()
     chronicle = Chronicle(findings, clock.now)
-    players = [_player(order, n, findings, clock) for n in range(order.agents)]
+    players = [a_player(order, n, findings, clock) for n in range(order.agents)]
     leases = Leases(lambda: cluster.redis_url, order.size.shards)
     injector = Injector(cluster, leases, players, findings, clock.now)
-    witnesses = _witnesses(order, cluster, chronicle, findings)
+    witnesses = a_few_witnesses(order, cluster, chronicle, findings)
     for player in players:
         player.ledger.ended = partial(injector.ended, player.name)
     stop, leave = trio.Event(), trio.Event()
@@ -82,7 +82,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         for n, witness in enumerate(witnesses):
             stage.start_soon(witness.run, random.Random(f"witness {order.seed} {n}"))  # noqa: S311 - reproducible, no secret.
         stage.start_soon(leases.watch)
-        await _join(players, cluster, stage, stop, leave)
+        await join_all(players, cluster, stage, stop, leave)
         clock.start()
         log.info("everybody is in, faults begin", agents=len(players), log=str(cluster.log))
         size = order.size
@@ -91,7 +91,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         stop.set()
         seconds = clock.now()
         log.info("faults are over, everything must end")
-        await _settle(players, findings)
+        await settle(players, findings)
         referee = Referee(cluster, players, witnesses, chronicle, findings)
         await referee.judge()
         leave.set()
@@ -103,7 +103,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
 
 
 @attrs.define
-class _Clock:
+class Clock:
     began: float | None = None
 
     def start(self) -> None:
@@ -114,13 +114,15 @@ class _Clock:
         return 0.0 if self.began is None else trio.current_time() - self.began
 
 
-def _player(order: Order, n: int, findings: Findings, clock: _Clock) -> Player:
+def a_player(
+    order: Order, n: int, findings: Findings, clock: Clock, stay_seconds: float = STAY_SECONDS
+) -> Player:
     ledger = Ledger(f"chaos-{n}", findings, clock.now)
     chance = random.Random(f"player {order.seed} {n}")  # noqa: S311 - reproducible, no secret.
-    return Player(ledger, findings, chance, order.rate / order.agents)
+    return Player(ledger, findings, chance, order.rate / order.agents, stay_seconds)
 
 
-def _witnesses(
+def a_few_witnesses(
     order: Order, cluster: Cluster, chronicle: Chronicle, findings: Findings
 ) -> list[Witness]:
     around = range(-SEEN_CHUNKS, SEEN_CHUNKS + 1)
@@ -131,7 +133,7 @@ def _witnesses(
     ]
 
 
-async def _join(
+async def join_all(
     players: list[Player],
     cluster: Cluster,
     stage: trio.Nursery,
@@ -151,7 +153,7 @@ async def _join(
             joining.start_soon(join, n, player)
 
 
-async def _settle(players: list[Player], findings: Findings) -> None:
+async def settle(players: list[Player], findings: Findings) -> None:
     """Wait until nothing is in flight; who is not done by then has found a broken promise."""
     with trio.move_on_after(SETTLE_SECONDS_MAX):
         while not all(player.is_done for player in players):  # noqa: ASYNC110 - who fell tells nobody.

@@ -16,10 +16,10 @@ import attrs
 import trio
 from hypercorn.typing import HTTPScope
 
-from common import wire
 from common.frames import ChunkDelta, ChunkStatic, Resync, SpectatorFrame, SpectatorReady
 from common.grid import ChunkId
 from ops.client.spectator import read_frame
+from ops.event_stream import Events, read_frame_event
 from ops.simulate.cluster import Cluster
 from ops.simulate.plan import Fault
 from ops.simulate.player import websocket_scope
@@ -49,7 +49,7 @@ class Watcher:
     _latest: dict[ChunkId, int] = attrs.field(factory=dict, init=False)
     _socket: Socket | None = attrs.field(default=None, init=False)
     _last_id: str = attrs.field(default="", init=False)
-    _rest: str = attrs.field(default="", init=False)
+    _events: Events = attrs.field(factory=Events, init=False)
     _was_cut: bool = attrs.field(default=False, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -98,7 +98,7 @@ class Watcher:
             socket = Socket("websocket", self._hear_frame, self._stir)
             gateway.serve_frames(websocket_scope("/v1/spectate/ws", query), socket)
         else:
-            self._rest = ""
+            self._events = Events()
             socket = Socket("http", self._hear_events, self._stir)
             is_plain = self._dice.random() < 0.7
             gateway.serve_events(_http_scope(query, socket if is_plain else None), socket)
@@ -121,16 +121,11 @@ class Watcher:
     # What it hears
 
     def _hear_frame(self, text: str) -> None:
-        head, _, data = text.removesuffix("}").partition('"data":')
-        event = cast("dict[str, Any]", wire.parse(head + '"data":0}'))
-        self._hear(str(event.get("id", "")), data)
+        self._hear(*read_frame_event(text))
 
     def _hear_events(self, text: str) -> None:
-        *events, self._rest = (self._rest + text).split("\n\n")
-        for event in events:
-            fields = dict(line.split(": ", 1) for line in event.split("\n") if ": " in line)
-            if "data" in fields:
-                self._hear(fields.get("id", ""), fields["data"])
+        for id, data in self._events.read(text):
+            self._hear(id, data)
 
     def _hear(self, id: str, data: str) -> None:
         self._cluster.ledger.told(self.name, data)

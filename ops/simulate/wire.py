@@ -7,7 +7,6 @@ gateway's own task, so not while that process is stopped.
 
 from __future__ import annotations
 
-import codecs
 import random
 
 import attrs
@@ -18,6 +17,7 @@ from typing_extensions import Buffer
 
 from common.limits import STILL_SECONDS_MAX
 from gateway.plain import PlainAnswer, PlainConnection
+from ops.event_stream import Body
 from ops.simulate.ledger import Ledger
 from ops.simulate.socket import Socket
 
@@ -110,41 +110,3 @@ class Wire(PlainConnection):
 
     def see_off(self, seconds: float) -> None:
         self.close()
-
-
-@attrs.define
-class Body:
-    """Reads an HTTP/1.1 answer of 200 in chunks: whatever has come of its text, piece by piece."""
-
-    _rest: bytes = b""
-    _has_begun: bool = False
-    _left: int = 0
-    """Bytes of the chunk that is being read, with the line end after it."""
-    _decoder: codecs.IncrementalDecoder = attrs.field(
-        factory=codecs.getincrementaldecoder("utf-8"), init=False
-    )
-
-    def read(self, data: bytes) -> str:
-        self._rest += data
-        if not self._has_begun and not self._begin():
-            return ""
-        text = b""
-        while self._rest and (self._left or self._begin_chunk()):
-            piece, self._rest = self._rest[: self._left], self._rest[self._left :]
-            text += piece[: max(0, self._left - 2)]
-            self._left -= len(piece)
-        return self._decoder.decode(text)
-
-    def _begin(self) -> bool:
-        head, end, rest = self._rest.partition(b"\r\n\r\n")
-        if end:
-            assert head.startswith(b"HTTP/1.1 200 "), head
-            self._has_begun, self._rest = True, rest
-        return self._has_begun
-
-    def _begin_chunk(self) -> bool:
-        size, end, rest = self._rest.partition(b"\r\n")
-        if not end:
-            return False
-        self._rest, self._left = rest, int(size, 16) + 2
-        return self._left > 2  # Else it was the last.
