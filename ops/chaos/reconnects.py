@@ -100,9 +100,11 @@ async def _run(
     stop, leave = trio.Event(), trio.Event()
     async with trio.open_nursery() as stage:
         stage.start_soon(archive.keep)
-        for n, one in enumerate((*witnesses, *recording)):
-            chance = random.Random(f"{order.seed} {n}")  # noqa: S311 - reproducible, no secret.
-            stage.start_soon(*((one.run,) if isinstance(one, Recorder) else (one.run, chance)))
+        for witness in witnesses:
+            chance = random.Random(f"witness {order.seed}")  # noqa: S311 - reproducible, no secret.
+            stage.start_soon(witness.run, chance)
+        for one in recording:
+            stage.start_soon(one.run)
         await join_all(players, cluster, stage, stop, leave)
         clock.start()
         log.info("everybody is in", agents=len(players), recorders=recorders)
