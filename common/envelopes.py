@@ -202,7 +202,10 @@ class Replaced:
 
 @attrs.frozen
 class SessionEnded:
-    """``session`` is over: ``replaced`` by a newer session of the agent, else ended or revoked."""
+    """``session`` is over: ``replaced`` by a newer session of the agent, else ended or revoked.
+
+    Said by whoever ended it, and by a shard that is asked to let it drive an agent all the same.
+    """
 
     session: SessionId
     replaced: bool = False

@@ -13,7 +13,7 @@ from typing import Literal
 
 import attrs
 
-from common.envelopes import AckLine, ResultLine
+from common.envelopes import AckLine, ResultLine, SessionEnded
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
 
 
@@ -21,10 +21,11 @@ from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, Tra
 class Row:
     """One input of one chunk, due at ``tick``; (chunk, tick, ordinal) is unique.
 
-    At most one of ``command`` and ``transfer`` is set. ``command``: the accepted ack that goes
-    out once this is durable; (session, id) is unique for as long as the session is remembered,
-    and nothing is written later than ``expires_at_ms``. ``transfer``: an arrival, written only
-    if nobody has decided that transfer yet, and thereby deciding it ``admitted``.
+    At most one of ``command``, ``transfer`` and ``driver`` is set. ``command``: the accepted ack
+    that goes out once this is durable; (session, id) is unique for as long as the session is
+    remembered, and nothing is written later than ``expires_at_ms``. ``transfer``: an arrival,
+    written only if nobody has decided that transfer yet, and thereby deciding it ``admitted``.
+    ``driver``: a session that takes an agent, written only while it is the agent's live one.
     ``digest``, for replays: of the chunk before this tick; the tick's first row has it.
     """
 
@@ -36,6 +37,7 @@ class Row:
     command: AckLine | None = None
     expires_at_ms: int | None = None
     transfer: TransferId | None = None
+    driver: SessionId | None = None
     digest: str | None = None
     checksum: int = attrs.field()
     """Of ``body``, CRC-32, as it was when it was written."""
@@ -71,6 +73,8 @@ class Conflict:
     known: Mapping[tuple[SessionId, CommandId], Known] = attrs.field(factory=dict)
     decided: Mapping[TransferId, TransferState] = attrs.field(factory=dict)
     expired: frozenset[tuple[SessionId, CommandId]] = frozenset()
+    over: Mapping[SessionId, SessionEnded] = attrs.field(factory=dict)
+    """Drivers that are over, or were never known: for good."""
 
 
 TransferState = Literal["admitted", "entered", "refused", "cancelled"]

@@ -53,7 +53,7 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self.calls(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(send, is_last=_has_two_lengths(scope))
         began = trio.current_time()
         try:
             if scope["type"] == "websocket":
@@ -94,6 +94,8 @@ class _Answer:
     """Passes on what an endpoint sends, and remembers how it answered."""
 
     _send: ASGISendCallable
+    is_last: bool = False
+    """Of its connection, which ends with it."""
     status: int | None = None
     """None: the client went before there was an answer."""
     trace_id: str | None = None
@@ -104,6 +106,8 @@ class _Answer:
         elif event["type"] in ("http.response.start", "websocket.http.response.start"):
             self.status = event["status"]
             self._note_trace(event["headers"])
+            if self.is_last:
+                event["headers"] = [*event["headers"], (b"connection", b"close")]
         elif event["type"] == "websocket.accept":
             self.status = 101
             self._note_trace(event["headers"])
@@ -112,6 +116,14 @@ class _Answer:
     def _note_trace(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         traces = [value for name, value in headers if name.lower() == b"x-trace-id"]
         self.trace_id = traces[0].decode("latin-1") if traces else None
+
+
+def _has_two_lengths(scope: HTTPScope | WebsocketScope) -> bool:
+    """Who took the other of the two for the body's end takes what follows for a request.
+
+    https://www.rfc-editor.org/rfc/rfc9112#section-6.1-15
+    """
+    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}
 
 
 async def _nowhere(

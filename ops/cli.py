@@ -21,7 +21,7 @@ from ops.command import (
     settings_needing,
     unique_name,
 )
-from ops.early import give_up_quietly
+from ops.early import end_in_order, give_up_quietly
 from ops.parameters import Chunk, Commands, FileToWrite, GatewayUrl, Number
 
 _log_format = click.option(
@@ -280,26 +280,29 @@ def chaos(minutes: float, seed: int, agents: int, rate: float, reconnects: int, 
 
     Two gateways, two shards and a spare in a temporary folder. Exit code 1: one was broken.
     """
-    kept = []
+    is_kept = False
 
-    async def work() -> None:
+    def prepare() -> Callable[[], Awaitable[None]]:
         from rich.console import Console
 
         from ops.chaos.reconnects import RECORDERS, reconnect
         from ops.chaos.run import Order, chaos
+        from ops.process import cut_short_by_signals
 
         order = Order(seed, minutes * 60, agents, rate, keep=keep)
-        if reconnects:
-            kept.append(await reconnect(order, reconnects, RECORDERS, Console()))
-        else:
-            kept.append(await chaos(order, Console()))
+
+        async def work() -> None:
+            nonlocal is_kept
+            if reconnects:
+                is_kept = await reconnect(order, reconnects, RECORDERS, Console())
+            else:
+                is_kept = await chaos(order, Console())
+
+        return partial(cut_short_by_signals, work)
 
     configure_logs("text", role=None)
-    try:
-        run(lambda: work)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(0 if kept == [True] else 1)
+    run(prepare)
+    sys.exit(0 if is_kept else 1)
 
 
 @main.command()
@@ -374,6 +377,7 @@ def simulate(
         raise click.BadParameter(
             f"{seeds!r} is no range of seeds, write 0..10000", param_hint="--seeds"
         ) from None
+    end_in_order()  # The workers would go on by themselves.
     plans = [plan.with_seed(each) for each in many]
     sys.exit(0 if run_all(plans, console) else 1)
 

@@ -30,6 +30,15 @@ def give_up_quietly() -> None:
     signal.signal(signal.SIGINT, _give_up)
 
 
+def end_in_order() -> None:
+    """SIGTERM unwinds the main thread, as Ctrl-C does: for a command with workers to end."""
+    signal.signal(signal.SIGTERM, _unwind)
+
+
+def _unwind(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
 def _give_up(_number: int, _frame: FrameType | None) -> None:
     os._exit(128 + signal.SIGINT)
 

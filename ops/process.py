@@ -1,7 +1,8 @@
-"""One gateway, shard or bots process: from its signals to its end.
+"""A process of ours: from its signals to its end.
 
-SIGINT and SIGTERM ask it to stop; what has not stopped after SHUTDOWN_SECONDS_MAX is cancelled.
-Its run file is there while it serves.
+SIGINT and SIGTERM ask a gateway, shard or bots process to stop; what has not stopped after
+SHUTDOWN_SECONDS_MAX is cancelled. Its run file is there while it serves. Work that has an end of
+its own is cut short by them: it tidies up, and has failed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from common.errors import Trouble
 from common.limits import SHUTDOWN_SECONDS_MAX
 from common.settings import Settings
 from ops.up.run_folder import Running, listed
@@ -64,6 +66,32 @@ async def serve_bots(url: str, count: int, keys: Path) -> None:
 
     async with until_told() as stop:
         await run_bots(url, count, keys, stop)
+
+
+async def cut_short_by_signals(work: Callable[[], Awaitable[None]]) -> None:
+    """Do ``work``. A signal cancels it; once it has tidied up, SystemExit says which it was.
+
+    More signals change nothing, so the tidying has to have deadlines of its own.
+    """
+    told: list[int] = []
+
+    async def listen() -> None:
+        async for number in signals:
+            told.append(number)
+            doing.cancel()
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        try:
+            async with trio.open_nursery() as nursery:
+                with trio.CancelScope() as doing:
+                    nursery.start_soon(listen)
+                    await work()
+                nursery.cancel_scope.cancel()
+        except* (Trouble, OSError):  # asyncpg leaves a bare one when it is cancelled.
+            if not told:
+                raise
+    if told:
+        raise SystemExit(128 + told[0])
 
 
 def _collect_seldom() -> None:

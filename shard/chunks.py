@@ -1,7 +1,8 @@
 """The chunks of the slot that this process holds: which are here, which are yet to be loaded.
 
 It starts and ends their tasks, and knows nothing of what is in them. ``pending`` are those that
-have something in them but are not loaded: nobody may act as if they were empty.
+have something in them but are not loaded: nobody may act as if they were empty. ``spoilt`` are
+those that this process can't load at all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Chunks:
     """The chunk's task: runs while there is something to do."""
     pending: dict[ChunkId, None] = attrs.field(factory=dict, init=False)
     """In order, so that the first is loaded first."""
+    spoilt: set[ChunkId] = attrs.field(factory=set, init=False)
+    """What is kept of them makes no sense to our rules: nobody can act in them, others go on."""
     _lives: dict[ChunkId, Live] = attrs.field(factory=dict, init=False)
     _retired: dict[ChunkId, trio.Event] = attrs.field(factory=dict, init=False)
     """Those that we parted with and that PostgreSQL still knows; set once it has forgotten."""
@@ -78,14 +81,21 @@ class Chunks:
         return [live for live in self._stirred.values() if live.has_changed]
 
     def want(self, *ids: ChunkId) -> None:
-        """Have ``ids`` loaded, unless they are here."""
-        self.pending.update(dict.fromkeys(id for id in ids if id not in self._lives))
+        """Have ``ids`` loaded, unless they are here, or can't be."""
+        wanted = (id for id in ids if id not in self._lives and id not in self.spoilt)
+        self.pending.update(dict.fromkeys(wanted))
         self._wanted.set()
         self._wanted = trio.Event()
 
     async def wait_pending(self) -> None:
         while not self.pending:
             await self._wanted.wait()
+
+    def spoil(self, id: ChunkId) -> None:
+        """Give ``id`` up, for as long as we have the slot."""
+        self.pending.pop(id, None)
+        self.spoilt.add(id)
+        metrics.CHUNKS_SPOILT.inc()
 
     def lose(self, id: ChunkId) -> None:
         """Drop a chunk that somebody else has taken; it is taken back if the slot is still ours."""

@@ -178,6 +178,7 @@ class Intake:
             asked = live.attaching.setdefault((attach.agent, attach.session), {})
             asked[attach.gateway] = attach
         if live is not None and decision.input is not None and decision.row is not None:
+            assert decision.row.tick == live.next_tick, f"{live.id} ticked on: {decision.row}"
             live.waiting.append(decision.input)
             live.ordinal = decision.row.ordinal + 1
             self._chunks.wake(live)

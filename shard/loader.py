@@ -1,7 +1,8 @@
 """Making chunks ours: take them, shut out older owners, recover them, let them tick.
 
 Batches, so that whoever needs one chunk at once does not wait for thousands. A chunk that is
-taken but could not be recovered stays pending: it is taken again, which is safe.
+taken but not begun stays pending: it is taken again, which is safe. One that can't be replayed is a
+bug that would end each process in turn; so it is left alone, and the others of its slot go on.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from shard.recovery import recover
 from shard.routes import Routes
 
 _log = structlog.get_logger()
+
+SPOILT = "a chunk cannot be recovered and is left alone"
+"""Who looks for bugs looks for this in a log."""
 
 
 @attrs.define(eq=False)
@@ -74,7 +78,11 @@ class Loader:
     async def load(self, chunks: Iterable[ChunkId]) -> None:
         """Have ``chunks`` ready when this returns. New ones are created."""
         async with self._turn:
-            wanted = [chunk for chunk in chunks if self._chunks.peek(chunk) is None]
+            wanted = [
+                chunk
+                for chunk in chunks
+                if self._chunks.peek(chunk) is None and chunk not in self._chunks.spoilt
+            ]
             for start in range(0, len(wanted), TAKE_BATCH_MAX):
                 await self._take(wanted[start : start + TAKE_BATCH_MAX])
 
@@ -107,7 +115,13 @@ class Loader:
                 await trio.sleep(BACKOFF_SECONDS_MIN)
 
     def _begin(self, taken: Taken, published: Mapping[ChunkId, Tick]) -> None:
-        recovered = recover(taken, published.get(taken.chunk), self._seed)
+        try:
+            recovered = recover(taken, published.get(taken.chunk), self._seed)
+        except Exception as error:  # noqa: BLE001 - pure code, so it would raise in every process.
+            _log.error(SPOILT, chunk=taken.chunk, error=repr(error), exc_info=True)
+            self._chunks.spoil(taken.chunk)
+            self._loaded(taken.chunk)  # What is held for it is given up.
+            return
         for emission in recovered.emissions:
             self._outbox.put(emission)
         live = Live(recovered.chunk, taken.epoch)

@@ -41,6 +41,10 @@ CHUNKS = Gauge("tessera_shard_chunks", "Chunks held, also those that rest")
 CHUNKS_AWAKE = Gauge("tessera_shard_chunks_awake", "Chunks that tick")
 CHUNKS_PENDING = Gauge("tessera_shard_chunks_pending", "Chunks of this slot yet to be loaded")
 CHUNKS_LOST = Counter("tessera_shard_chunks_lost_total", "Chunks dropped: another has taken them")
+CHUNKS_SPOILT = Counter(
+    "tessera_shard_chunks_spoilt_total",
+    "Chunks that could not be recovered: a bug, see the log",
+)
 CHUNKS_COLLECTED = Counter(
     "tessera_shard_chunks_collected_total", "Chunks that nobody was in, or watched, for long"
 )

@@ -180,7 +180,7 @@ class MemoryJournal:
             journal = self._postgres.chunks[row.chunk].journal
             assert (row.tick, row.ordinal) not in journal, "an ordinal is given once"
             journal[row.tick, row.ordinal] = attrs.evolve(
-                row, command=None, expires_at_ms=None, transfer=None
+                row, command=None, expires_at_ms=None, transfer=None, driver=None
             )
             if row.command is not None:
                 key = row.command.session, row.command.id
@@ -208,8 +208,10 @@ class MemoryJournal:
         decided = {
             row.transfer: transfers[row.transfer].state for row in rows if row.transfer in transfers
         }
-        if known or decided or expired:
-            return Conflict(known, decided, expired)
+        ends = {row.driver: self._postgres.end_of(row.driver) for row in rows if row.driver}
+        over = {session: end for session, end in ends.items() if end is not None}
+        if known or decided or expired or over:
+            return Conflict(known, decided, expired, over)
         return None
 
     def _record(self, fact: Fact) -> None:

@@ -8,13 +8,14 @@ tests to set.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Literal
 
 import attrs
 import trio
 
 from common.accounts import Account, ApiKey, Session
-from common.envelopes import AckLine, ResultLine
+from common.envelopes import AckLine, ResultLine, SessionEnded
 from common.errors import InDoubt, Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
 from common.journal import Known, Row, Snapshot, Topology, TransferState, World
@@ -88,6 +89,16 @@ class MemoryPostgres:
         await trio.lowlevel.checkpoint()
         if self.down:
             raise Unavailable(f"{doing}: PostgreSQL is down")
+
+    def end_of(self, session: SessionId) -> SessionEnded | None:
+        """Return how ``session`` is over; None while it is its agent's live one."""
+        kept = self.sessions.get(session)
+        if kept is not None and kept.is_live(datetime.fromtimestamp(self.now_ms() / 1000, UTC)):
+            return None
+        others = [one for one in self.sessions.values() if kept and one.agent == kept.agent]
+        return SessionEnded(
+            session, replaced=any(one.ended_at is None for one in others if one is not kept)
+        )
 
     def next_epoch(self) -> Epoch:
         self._last_epoch += 1

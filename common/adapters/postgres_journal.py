@@ -13,7 +13,7 @@ import asyncpg
 
 from common.adapters.postgres import Postgres
 from common.adapters.postgres_rows import ANSWER_COLUMNS, read_known, read_topology, read_world
-from common.envelopes import AckLine
+from common.envelopes import AckLine, SessionEnded
 from common.errors import Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
 from common.journal import (
@@ -34,8 +34,12 @@ from common.journal import (
 )
 from common.limits import PAST_SNAPSHOTS_MAX, PRUNE_ROWS_MAX, RETRIES_MAX
 
-_RACES = ("command_pkey", "transfer_pkey")
-"""Somebody else inserted the same at the same moment; now that they have, it is a Conflict."""
+_OWN_ROW = "journal_pkey"
+_RACES = ("command_pkey", "transfer_pkey", _OWN_ROW)
+"""Somebody else inserted the same at the same moment; now that they have, it is a Conflict.
+
+Of a journal row it was ourselves, in a try whose answer was lost: now it counts as written.
+"""
 
 
 class PostgresJournal:
@@ -85,17 +89,18 @@ class PostgresJournal:
     async def commit(self, rows: Sequence[Row]) -> Committed | Conflict:
         commands = [(row.command.session, row.command.id) for row in rows if row.command]
         assert len(set(commands)) == len(commands), "a command is admitted once"
-        columns = _columns((_row_columns(row) for row in rows), 13)
-        for _ in range(RETRIES_MAX):
+        columns = _columns((_row_columns(row) for row in rows), 14)
+        for attempt in range(1, RETRIES_MAX + 1):
             try:
                 answers = await self._postgres.write(
                     "journaling",
                     "select * from journal_commit("
-                    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
                     *columns,
                 )
             except asyncpg.UniqueViolationError as error:
-                if error.constraint_name not in _RACES:
+                is_bug = error.constraint_name == _OWN_ROW and attempt == RETRIES_MAX
+                if is_bug or error.constraint_name not in _RACES:
                     raise
             else:
                 return await self._outcome(answers)
@@ -189,6 +194,13 @@ class PostgresJournal:
                 for answer in answers
                 if answer["kind"] == "expired"
             ),
+            over={
+                SessionId(answer["subject"]): SessionEnded(
+                    SessionId(answer["subject"]), replaced=answer["state"] == "replaced"
+                )
+                for answer in answers
+                if answer["kind"] == "over"
+            },
         )
 
     async def _known(
@@ -228,6 +240,7 @@ def _row_columns(row: Row) -> tuple[object, ...]:
         row.transfer,
         row.digest,
         row.checksum,
+        row.driver,
     )
 
 

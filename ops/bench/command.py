@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import click
 import trio_asyncio
@@ -17,6 +18,7 @@ from rich.console import Console
 from ops.bench.outcome import Figure, missed, show
 from ops.bench.rig import Rig, a_rig
 from ops.command import configure_logs, run
+from ops.process import cut_short_by_signals
 
 Case = Callable[[Rig], Awaitable[list[Figure]]]
 Cases = Mapping[str, Case]
@@ -59,10 +61,7 @@ def command_of(title: str, full: Cases, quick: Cases, quick_help: str) -> click.
             figures.extend(await measure(chosen, cases, Console(), f"tessera: {title}"))
 
         configure_logs("text", role=None)
-        try:
-            run(lambda: work)
-        except KeyboardInterrupt:
-            sys.exit(130)
+        run(lambda: partial(cut_short_by_signals, work))
         sys.exit(0 if report_only or (figures and not missed(figures)) else 1)
 
     return main

@@ -97,17 +97,22 @@ def _outcomes(story: Story) -> Table:
     table = Table(title="Commands by outcome")
     table.add_column("command")
     outcomes: dict[str, Counter[str]] = {}
+    accepted = 0
     for player in story.players:
         for entries in player.ledger.sessions.values():
             for entry in entries.values():
                 outcomes.setdefault(entry.command["name"], Counter())[_outcome(entry)] += 1
+                accepted += entry.is_accepted
     columns = sorted({outcome for counts in outcomes.values() for outcome in counts})
     for column in (*columns, "all"):
         table.add_column(column, justify="right")
     for name, counts in sorted(outcomes.items()):
         table.add_row(name, *(str(counts[column]) for column in columns), str(counts.total()))
     total = sum(counts.total() for counts in outcomes.values())
-    table.caption = f"{total / story.seconds:.0f} commands a second over {story.seconds:.0f} s"
+    table.caption = (
+        f"{total / story.seconds:.0f} commands a second over {story.seconds:.0f} s,"
+        f" {accepted / story.seconds:.0f} of them accepted"
+    )
     return table
 
 

@@ -1,14 +1,17 @@
 """``tessera chaos``: a world of our own, agents and spectators in it, and what a seed does to it.
 
 Load while faults come; then the faults stop, everything in flight must end, and the referee
-judges. The folder is kept when something was wrong.
+judges. The folder is kept when something was wrong, and when it could not be done.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -53,19 +56,32 @@ class Order:
 
 async def chaos(order: Order, console: Console) -> bool:
     """Run it and show what came of it; return whether every promise was kept."""
-    # Not where only we may enter: PostgreSQL runs as another user when we are root.
-    folder = Path(tempfile.mkdtemp(prefix="tessera-chaos-"))
     findings = Findings()
-    try:
+    async with _a_folder(findings, keep=order.keep) as folder:
         async with a_cluster(folder, order.size) as cluster:
             story = await _run(order, cluster, findings)
         for fallen in cluster.fallen:
             findings.add("no process falls by itself", "the cluster", fallen)
         show(story, console)
-        return not findings.violations
+    return not findings.violations
+
+
+@asynccontextmanager
+async def _a_folder(findings: Findings, *, keep: bool) -> AsyncIterator[Path]:
+    """One that stays when there is something to look into: a violation, or what raised."""
+    # Not where only we may enter: PostgreSQL runs as another user when we are root.
+    folder = Path(tempfile.mkdtemp(prefix="tessera-chaos-"))
+    has_raised = True
+    try:
+        yield folder
+        has_raised = False
     finally:
-        if not findings.violations and not order.keep:
-            await trio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+        was_told = trio.current_effective_deadline() == -math.inf  # To end: that raises, too.
+        if findings.violations or keep or (has_raised and not was_told):
+            log.info("data and logs are kept", folder=str(folder))
+        else:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:

@@ -16,7 +16,7 @@ import trio
 from hypercorn.typing import WebsocketScope
 
 from common import wire
-from common.commands import Command, MoveTo, Say, Wait
+from common.commands import Command, Say, Wait
 from common.errors import Trouble
 from common.frames import (
     Ack,
@@ -32,24 +32,25 @@ from common.frames import (
     ServerFrame,
     SessionReady,
 )
-from common.grid import AgentId, ChunkId, chunk_coordinates, chunk_id
+from common.grid import AgentId, ChunkId
+from common.limits import SPAWN_CHUNK
 from ops.client.commanding import Commanding, Pending
 from ops.simulate.cluster import Cluster
 from ops.simulate.front_desk import SECRET, FrontDesk, Ticket
+from ops.simulate.goals import Goals
 from ops.simulate.plan import Fault
 from ops.simulate.sight import Sight
 from ops.simulate.socket import Socket
-from shard.world.terrain import terrain_of
 
-HOME_CHUNKS = 1  # They stay this near to the first chunk, so that they meet and cross borders.
 OPENING_SECONDS_MAX = 15.0  # A gateway has ADMISSION_SECONDS_MAX; then the client tries another.
 PATIENCE_SECONDS = 40.0  # A command that takes longer is left alone, and the next one begun.
 THINK_SECONDS_MIN = 8.0
 THINK_SECONDS_EACH = 0.4
 HURRY_SECONDS = 1.5  # Where connections are what is tried: so much happens while they are cut.
-FAR_RATE = 0.35
-NEAR_TRIES = 25  # The nearest of so many cells of a chunk is some steps away.
 CUT_RATE = 0.08  # Of the times that it decides what to do next.
+TURN_BACK_RATE = 0.7  # Of the walks over a border: back at once.
+RESTLESS_RATE = 0.2  # Of its connections: given up before long, for another session.
+RESTLESS_SECONDS = 1.0  # Less than a call may be late.
 
 
 @attrs.define(eq=False)
@@ -65,7 +66,10 @@ class Player:
     _commanding: Commanding | None = attrs.field(default=None, init=False)
     _begun: list[Pending] = attrs.field(factory=list, init=False)
     _sight: Sight = attrs.field(init=False)
+    _goals: Goals = attrs.field(init=False)
     _position: Position = attrs.field(default=Position(0, 0), init=False)
+    _came_from: ChunkId | None = attrs.field(default=None, init=False)
+    """The chunk that it left for the one it sees, since its last command."""
     _may_resume: bool = attrs.field(default=False, init=False)
     _was_cut: bool = attrs.field(default=False, init=False)
     _said: int = attrs.field(default=0, init=False)
@@ -73,6 +77,7 @@ class Player:
 
     def __attrs_post_init__(self) -> None:
         self._sight = Sight(self.id, self._cluster.ledger, self._cluster.census)
+        self._goals = Goals(self._cluster, self._dice)
 
     @property
     def is_settled(self) -> bool:
@@ -133,6 +138,11 @@ class Player:
         socket = self._socket = Socket("websocket", self._hear, self._stir)
         gateway.serve_agent(self._knock(), socket)
         self._cluster.cuts.threaten(socket, self._dice)
+        if self._is_restless():
+            await trio.sleep(self._dice.uniform(0, RESTLESS_SECONDS))
+            socket.leave()
+            self._ticket = None
+            return False
         with trio.move_on_after(OPENING_SECONDS_MAX):
             while socket.state == "opening":
                 await self._changed.wait()
@@ -180,6 +190,11 @@ class Player:
     def _is_cut(self) -> bool:
         return Fault.CUTS in self._cluster.plan.faults and self._dice.random() < CUT_RATE
 
+    def _is_restless(self) -> bool:
+        plan = self._cluster.plan  # Where reconnects are what is tried, its sessions last.
+        may_be = Fault.CUTS in plan.faults and not (self.is_done or plan.reconnects)
+        return may_be and self._dice.random() < RESTLESS_RATE
+
     async def _lose(self, socket: Socket) -> None:
         """Lose the connection, or be slow for a while; what was under way to us is lost first."""
         kind = self._dice.randrange(4)
@@ -198,18 +213,32 @@ class Player:
 
     async def _act(self, socket: Socket) -> None:
         assert self._commanding is not None
+        self._came_from = None
         commanding, doing = self._commanding, self._begin_command(socket)
         if self._dice.random() < 0.15:
             await self._rest(socket, self._dice.uniform(0, 3))
             self._send(socket, Cancel(doing.id))
         elif self._dice.random() < 0.15:
             self._begin_command(socket, Say(self._sentence()))
-        with trio.move_on_after(PATIENCE_SECONDS):
-            while _is_open(doing) and socket.state == "open":
-                await self._changed.wait()
+        await self._wait_end(socket, doing)
+        while (chunk := self._way_back(socket)) is not None:
+            self._cluster.ledger.count("turned back")
+            self._came_from = None
+            doing = self._begin_command(socket, self._goals.just_in(chunk, self._position))
+            await self._wait_end(socket, doing)
         if doing.ack is not None and socket.state == "open" and self._dice.random() < 0.1:
             # An id that is sent again is answered as before, and done once.
             self._send(socket, commanding._request(doing))
+
+    def _way_back(self, socket: Socket) -> ChunkId | None:
+        """Return the chunk that it has just come from, if it goes back there at once."""
+        may_go = socket.state == "open" and not self.is_done
+        return self._came_from if may_go and self._dice.random() < TURN_BACK_RATE else None
+
+    async def _wait_end(self, socket: Socket, doing: Pending) -> None:
+        with trio.move_on_after(PATIENCE_SECONDS):
+            while _is_open(doing) and socket.state == "open":
+                await self._changed.wait()
 
     def _begin_command(self, socket: Socket, command: Command | None = None) -> Pending:
         assert self._commanding is not None
@@ -225,27 +254,11 @@ class Player:
             case 2:
                 return Wait(self._dice.randrange(1, 15))
             case _:
-                return self._goal()
+                return self._goals.next(self._sight.chunk or ChunkId(SPAWN_CHUNK), self._position)
 
     def _sentence(self) -> str:
         self._said += 1
         return f"{self.id} {self._said}"
-
-    def _goal(self) -> MoveTo:
-        """Mostly some steps away; every third time perhaps over a border."""
-        cx, cy = chunk_coordinates(self._sight.chunk or chunk_id(0, 0))
-        is_far = self._dice.random() < FAR_RATE
-        if is_far:
-            cx, cy = self._near(cx), self._near(cy)
-        chunk, world = chunk_id(cx, cy), self._cluster.postgres.world
-        floor = floor_of(world.seed, chunk, self._cluster.generation(chunk))
-        goals = [self._dice.choice(floor) for _ in range(1 if is_far else NEAR_TRIES)]
-        here = self._position
-        return MoveTo(*min(goals, key=lambda goal: abs(goal[0] - here.x) + abs(goal[1] - here.y)))
-
-    def _near(self, coordinate: int) -> int:
-        moved = coordinate + self._dice.choice((-1, 0, 1))
-        return max(-HOME_CHUNKS, min(HOME_CHUNKS, moved))
 
     def _send(self, socket: Socket, frame: ClientFrame) -> None:
         is_said = socket.state == "open" and not socket.is_deaf
@@ -283,7 +296,10 @@ class Player:
                 self._position = frame.position
                 commanding.ended(frame)
             case ChunkStatic() | ChunkDelta():
+                before = self._sight.chunk
                 self._sight.see(frame)
+                if before not in (None, self._sight.chunk):
+                    self._came_from = before
             case _:
                 pass
 
@@ -309,11 +325,6 @@ def _is_open(pending: Pending) -> bool:
     """Whether something is still to be heard of it."""
     is_refused = pending.ack is not None and pending.ack.code is not None
     return not (is_refused or pending.lost or pending.result is not None)
-
-
-@lru_cache(maxsize=256)
-def floor_of(seed: int, chunk: ChunkId, generation: int) -> list[tuple[int, int]]:
-    return [(x, y) for x, y in terrain_of(seed, chunk, generation).floor()]
 
 
 @lru_cache(maxsize=4_096)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import MutableMapping, Sequence
 from functools import partial
+from typing import Any
 
 import attrs
 import structlog.testing
@@ -29,6 +31,7 @@ from ops.simulate.servers import Adapters
 from ops.simulate.storm import Storm
 from ops.simulate.watcher import Watcher
 from ops.simulate.weather import Weather
+from shard.loader import SPOILT
 
 CALM_SECONDS_MIN = 15.0  # For slots to be taken again (5 s), and for crossings to be settled.
 CALM_SECONDS_MAX = 150.0  # A session that is lost late in the storm lasts for 60 s.
@@ -52,8 +55,9 @@ class Outcome:
 def simulate(plan: Plan, adapters: Adapters | None = None) -> Outcome:
     """Run ``plan`` to its end, or to the first violation."""
     ledger, began = Ledger(), time.perf_counter()
-    with structlog.testing.capture_logs():  # Processes that die have a lot to say.
-        seconds = run_seeded(f"{plan.seed}", partial(_live, plan, ledger, adapters or Adapters()))
+    with structlog.testing.capture_logs() as logs:  # Processes that die have a lot to say.
+        live = partial(_live, plan, ledger, adapters or Adapters(), logs)
+        seconds = run_seeded(f"{plan.seed}", live)
     return Outcome(
         plan,
         ledger.violation,
@@ -66,15 +70,29 @@ def simulate(plan: Plan, adapters: Adapters | None = None) -> Outcome:
     )
 
 
-async def _live(plan: Plan, ledger: Ledger, adapters: Adapters, scheduler: Scheduler) -> float:
+async def _live(
+    plan: Plan,
+    ledger: Ledger,
+    adapters: Adapters,
+    logs: Sequence[MutableMapping[str, Any]],
+    scheduler: Scheduler,
+) -> float:
     async with trio.open_nursery() as nursery:
         weather = Weather(plan.dice("weather"), plan.faults)
         network = Network(weather, ledger, nursery)
         cluster = Cluster(plan, ledger, scheduler, network, adapters, nursery)
         nursery.start_soon(_until_broken, cluster, nursery.cancel_scope)
         await _run(cluster)
+        _check_logs(logs, ledger)
         nursery.cancel_scope.cancel()
     return trio.current_time()
+
+
+def _check_logs(logs: Sequence[MutableMapping[str, Any]], ledger: Ledger) -> None:
+    """What a shard puts up with, so that the rest goes on, is a bug all the same."""
+    for log in logs:
+        if log["event"] == SPOILT:
+            ledger.violate(f"{log['chunk']} cannot be recovered: {log['error']}")
 
 
 async def _until_broken(cluster: Cluster, everything: trio.CancelScope) -> None:

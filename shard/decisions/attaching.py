@@ -1,12 +1,15 @@
 """Sessions that begin and end: who drives an agent, and whether it is in the world at all.
 
-Pure. The one danger is to let an agent enter where it is not, while it stands somewhere else: so
-an agent enters only where it was recorded last, and who does not know asks.
+Pure. One danger is to let an agent enter where it is not, while it stands somewhere else: so an
+agent enters only where it was recorded last, and who does not know asks. The other is a session
+that is over, whose Attach was long under way: only a live one drives, by the journal's word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import attrs
 
 from common.bus import Received
 from common.envelopes import Attach, Attached, Detach
@@ -24,7 +27,9 @@ from shard.world.state import Agent
 
 
 def attach(now: Round, received: Received, message: Attach) -> Decision:
-    live = now.chunks.get(message.chunk)
+    if (end := now.findings.over.get(message.session)) is not None:
+        return Decision(received, replies=((message.gateway, end),))
+    live = now.live(message.chunk)
     if live is None:
         missing = Decision(received, missing=message.chunk)
         return _unless_elsewhere(now, received, message, lambda: missing)
@@ -80,7 +85,8 @@ def _come(now: Round, received: Received, message: Attach, live: Live) -> Decisi
 def _enter(now: Round, received: Received, message: Attach, live: Live) -> Decision:
     at = message.at if message.at and _chunk_of(message.at) == live.id else None
     told = Enter(message.agent, message.session, message.name, at)
-    return Decision(received, live.id, told, now.plan(live, told), attach=message)
+    row = attrs.evolve(now.plan(live, told), driver=message.session)
+    return Decision(received, live.id, told, row, attach=message)
 
 
 def _chunk_of(at: Position) -> ChunkId:
@@ -94,7 +100,7 @@ def _attached(agent: Agent, chunk: ChunkId) -> Attached:
 
 
 def detach(now: Round, received: Received, message: Detach) -> Decision:
-    live = now.chunks.get(message.chunk)
+    live = now.live(message.chunk)
     if live is None:
         return pursue(now, received, message, lambda: Decision(received))
     agent, own = live.state.agents.get(message.agent), _own(now, live, message)

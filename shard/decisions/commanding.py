@@ -33,7 +33,7 @@ def offered(now: Round, received: Received, message: CommandOffered) -> Decision
         return _known(now, received, message)
     if key in now.findings.expired:
         return refuse(received, message)
-    live = now.chunks.get(message.chunk)
+    live = now.live(message.chunk)
     if live is None:
         return pursue(now, received, message, lambda: refuse(received, message))
     return _admitted(now, received, message, live)
@@ -85,7 +85,7 @@ def _known(now: Round, received: Received, message: CommandOffered) -> Decision:
 
 
 def cancelled(now: Round, received: Received, message: CancelOffered) -> Decision:
-    live = now.chunks.get(message.chunk)
+    live = now.live(message.chunk)
     agent = live.state.agents.get(message.agent) if live is not None else None
     own = [one for one in now.waiting(live) if subject(one) == message.agent] if live else []
     if live is not None and is_held(agent, own):

@@ -17,7 +17,7 @@ from shard.world.inputs import Arrive, Settle, subject
 
 
 def arrival(now: Round, received: Received, message: ArrivalAsked) -> Decision:
-    live = now.chunks.get(message.chunk)
+    live = now.live(message.chunk)
     if live is None:
         return Decision(received, missing=message.chunk)
     traveller = decode_agent(message.traveller)
@@ -62,7 +62,7 @@ def _answer(
 
 
 def answered(now: Round, received: Received, message: CrossingAnswered) -> Decision:
-    live = now.chunks.get(message.chunk)
+    live = now.live(message.chunk)
     agent = live.state.agents.get(message.agent) if live is not None else None
     if live is None or agent is None or agent.transfer != message.transfer:
         return Decision(received)  # Settled already.

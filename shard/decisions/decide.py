@@ -32,7 +32,7 @@ def decide(now: Round, received: Received) -> Decision:
     chunk = message.chunk
     if not now.routes.is_ours(chunk):
         return Decision(received, forwards=((now.routes.slot_of(chunk), message),))
-    if chunk in now.findings.trouble:
+    if chunk in now.findings.trouble or chunk in now.chunks.spoilt:
         return give_up(received, message)
     if chunk in now.chunks.pending:
         return Decision(received, missing=chunk)

@@ -12,7 +12,7 @@ from typing import Protocol
 import attrs
 
 from common.bus import Received
-from common.envelopes import AckLine, Attach, SessionLine, ToGateway, ToShard
+from common.envelopes import AckLine, Attach, SessionEnded, SessionLine, ToGateway, ToShard
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick, TransferId
 from common.journal import Conflict, Known, Row, TransferState
 from shard.live import Live
@@ -68,6 +68,7 @@ class Findings:
     """Commands that the journal does not know: it was asked."""
     expired: set[CommandKey] = attrs.field(factory=set)
     decided: dict[TransferId, TransferState] = attrs.field(factory=dict)
+    over: dict[SessionId, SessionEnded] = attrs.field(factory=dict)
     whereabouts: dict[AgentId, ChunkId | None] = attrs.field(factory=dict)
     generations: dict[ChunkId, tuple[int, Tick]] = attrs.field(factory=dict)
     trouble: set[ChunkId | AgentId] = attrs.field(factory=set)
@@ -77,6 +78,7 @@ class Findings:
         probes = set(probed)
         self.known.update(conflict.known)
         self.decided.update(conflict.decided)
+        self.over.update(conflict.over)
         self.fresh |= conflict.expired & probes
         self.expired |= conflict.expired - probes
 
@@ -86,6 +88,9 @@ class Holdings(Protocol):
 
     @property
     def pending(self) -> dict[ChunkId, None]: ...
+
+    @property
+    def spoilt(self) -> set[ChunkId]: ...
 
     def get(self, id: ChunkId) -> Live | None: ...
 
@@ -103,6 +108,17 @@ class Round:
     planned: dict[ChunkId, list[Input]] = attrs.field(factory=dict)
     ordinals: dict[ChunkId, int] = attrs.field(factory=dict)
     seen: set[CommandKey] = attrs.field(factory=set)
+    _lives: dict[ChunkId, Live | None] = attrs.field(factory=dict, init=False)
+
+    def live(self, id: ChunkId) -> Live | None:
+        """Return the chunk as it was when this round first asked for it.
+
+        Deciding takes time, and what rests catches up whenever it is asked for. All that a round
+        plans for a chunk is heard in one tick, so it has to be planned for that one.
+        """
+        if id not in self._lives:
+            self._lives[id] = self.chunks.get(id)
+        return self._lives[id]
 
     def waiting(self, live: Live) -> Sequence[Input]:
         """Return what the chunk's next tick will hear, with what this round has planned."""

@@ -14,7 +14,7 @@ from shard.world.show import static_of, untouched
 
 
 def show(now: Round, received: Received, message: ShowAsked) -> Decision:
-    live = now.chunks.get(message.chunk)
+    live = now.live(message.chunk)
     if live is not None:
         return _shown(received, message, static_of(live.state))
     if message.chunk not in now.findings.generations:

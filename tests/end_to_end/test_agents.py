@@ -46,6 +46,29 @@ async def test_what_is_said_is_heard_in_the_chunk_on_any_gateway(
                     return
 
 
+async def test_what_is_said_is_heard_as_it_was_sent_whatever_it_is_made_of(
+    cluster: Cluster, name: str
+) -> None:
+    texts = [
+        "two\nlines",
+        "\x00",
+        "\x1b[31m",
+        "\x07\x0f'\"\\/",
+        "\x85\u2028\u202e",
+        "\U0001f600" * 280,
+    ]
+    with trio.fail_after(WALK_SECONDS_MAX):
+        async with connect(cluster.url(), name) as agent:
+            for text in texts:
+                assert (await agent.say(text)).status == "completed"
+            heard: list[str] = []
+            while len(heard) < len(texts):
+                event = await agent.next_event()
+                if isinstance(event, Said) and event.id == agent.id:
+                    heard.append(event.text)
+            assert heard == texts
+
+
 async def test_an_agent_walks_into_chunks_of_both_shards_and_back(
     cluster: Cluster, name: str
 ) -> None:

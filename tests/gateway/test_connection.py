@@ -76,6 +76,21 @@ async def test_a_body_is_refused(calm: MockClock) -> None:
         assert client.status == 422
 
 
+@pytest.mark.parametrize("head", ["GET /v1/spectate?chunks=0:0", "POST /v1/signup"])
+async def test_a_body_with_two_lengths_is_the_last_of_its_connection(
+    calm: MockClock, head: str
+) -> None:
+    """What stands behind it is a request for some, and a part of the body for others."""
+    async with a_port() as port:
+        client = await port.client()
+        lengths = ("Content-Length: 4", "Transfer-Encoding: chunked")
+        hidden = b"0\r\n\r\nGET /v1/world HTTP/1.1\r\nHost: t\r\n\r\n"
+        await client.send(f"{head} HTTP/1.1", hidden, lengths)
+        got = await client.end()
+        assert got.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nconnection: close\r\n" in got.lower()
+
+
 async def test_a_websocket_that_leads_nowhere_is_404_before_the_upgrade(calm: MockClock) -> None:
     async with a_port() as port:
         client = await port.websocket("/v1/nowhere")

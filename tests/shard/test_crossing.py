@@ -237,6 +237,7 @@ async def test_who_attaches_during_a_crossing_hears_where_the_agent_ended(
     town.start("s1")
     await _set_out(town)
     await trio.sleep(30)
+    await town.open_session("ann", "ses_new")
     await town.offer(town.attach("ann", "ses_new"))
     town.start("s2")
     attached = await town.join("ann", "ses_new")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ import trio
 import trio_asyncio
 from trio_asyncio import aio_as_trio
 
-from common.accounts import ALL_SCOPES, Account, ApiKey
+from common.accounts import ALL_SCOPES, Account, ApiKey, Session
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
 from common.adapters.redis import open_redis
@@ -92,6 +92,10 @@ async def _play(url: str, redis_url: str) -> None:
         now = datetime.now(UTC)
         key = ApiKey("key_1", ANN, b"hash", "", ALL_SCOPES, now)
         await PostgresAccounts(postgres).create(Account(ANN, "ann", now, CHUNK, None, None), key)
+        session = Session(
+            SESSION, ANN, "key_1", b"", b"", ALL_SCOPES, now, now + timedelta(days=1), (b"",)
+        )
+        await PostgresAccounts(postgres).open_session(session)
         bus = RedisGatewayBus(redis)
         async with bus.inbound(GATEWAY) as inbound:
             await bus.bind(SESSION, GATEWAY)

@@ -408,12 +408,13 @@ async def test_a_newcomer_finds_room_in_a_chunk_beside(
     town.start("s1")
     for name in ("ann", "bob", "cat"):
         town.sign_up(name)
-        await town.gateway.bind(SessionId(f"ses_{name}"), GATEWAY)
+        await town.gateway.bind(await town.open_session(name), GATEWAY)
     await town.offer(*(town.attach(name) for name in ("ann", "bob", "cat")))
     await town.wait_for(lambda: len([m for m in town.heard if isinstance(m, Attached)]) == 3)
     placed = [m.chunk for m in town.heard if isinstance(m, Attached)]
     assert sorted(placed) == ["0:0", "1:0", "1:1"]
     town.sign_up("dan")
+    await town.open_session("dan")
     await town.offer(town.attach("dan", at=Position(1, 1)))
     await town.wait_for(lambda: any(isinstance(m, AttachRefused) for m in town.heard))
 

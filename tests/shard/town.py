@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import trio
 
 from common import wire
-from common.accounts import Account
+from common.accounts import ALL_SCOPES, Account, ApiKey, Session
+from common.adapters.memory_accounts import MemoryAccounts
 from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.adapters.memory_journal import MemoryJournal
 from common.adapters.memory_leases import MemoryLeases
@@ -154,13 +155,30 @@ class Town:
         if id not in self.postgres.agents:
             now = datetime(2026, 1, 1, tzinfo=UTC)
             self.postgres.agents[id] = Account(id, agent, now, ChunkId(chunk), None, None)
+            self.postgres.keys[agent] = ApiKey(agent, id, b"", "", ALL_SCOPES, now)
         return id
+
+    async def open_session(self, agent: str, session: str | None = None) -> SessionId:
+        """End the session that ``agent`` had, unless it is this one."""
+        now = datetime.fromtimestamp(self.postgres.now_ms() / 1_000, UTC)
+        opened = Session(
+            SessionId(session or f"ses_{agent}"), AgentId(agent), agent, b"", b"", ALL_SCOPES,
+            now, now + timedelta(days=1), (b"",),
+        )  # fmt: skip
+        await MemoryAccounts(self.postgres).open_session(opened)
+        return opened.session
+
+    def end_session(self, session: SessionId) -> None:
+        now = datetime.fromtimestamp(self.postgres.now_ms() / 1_000, UTC)
+        kept = self.postgres.sessions[session]
+        self.postgres.sessions[session] = attrs.evolve(kept, ended_at=now)
 
     async def join(
         self, agent: str, session: str | None = None, at: Position | None = None
     ) -> Attached:
         """Attach ``agent`` as a gateway does, and return the answer."""
         id = self.sign_up(agent)
+        await self.open_session(agent, session)
         attach = self.attach(agent, session, at)
         await self.gateway.bind(attach.session, GATEWAY)
         before = len(self.heard)

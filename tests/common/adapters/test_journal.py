@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import asyncpg
 import attrs
 import pytest
+import trio
 import trio_asyncio
 
 from common.accounts import ALL_SCOPES, Account, ApiKey, Session
@@ -17,7 +21,7 @@ from common.adapters.memory_postgres import MemoryPostgres
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
 from common.adapters.postgres_journal import PostgresJournal
-from common.envelopes import AckLine, ResultLine
+from common.envelopes import AckLine, ResultLine, SessionEnded
 from common.frames import Position
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
 from common.journal import (
@@ -93,6 +97,10 @@ def a_command(
 
 def an_arrival(epoch: Epoch, transfer: TransferId = T1, ordinal: int = 0) -> Row:
     return Row(A, epoch, Tick(1), ordinal, b"arrival", transfer=transfer)
+
+
+def an_enter(epoch: Epoch, driver: SessionId, ordinal: int = 0, *, chunk: ChunkId = A) -> Row:
+    return Row(chunk, epoch, Tick(1), ordinal, b"enter", driver=driver)
 
 
 def a_result(id: str = "c-1", seq: int = 2, tick: int = 5) -> ResultLine:
@@ -416,6 +424,196 @@ async def test_an_outcome_is_final(journal: Journal) -> None:
     await journal.record(again)
     assert await journal.transfer(T1) == "entered"
     assert await journal.transfer(T2) == "cancelled"
+
+
+# Drivers: a session takes an agent only while it is the agent's live one.
+
+
+def over(session: SessionId, *, replaced: bool = False) -> Conflict:
+    return Conflict(over={session: SessionEnded(session, replaced=replaced)})
+
+
+async def open_session(stores: Stores, session: SessionId, hours_ago: float = 0) -> SessionId:
+    opened_at = SystemClock().now() - timedelta(hours=hours_ago)
+    await stores.accounts.open_session(a_session(session, opened_at))
+    return session
+
+
+async def test_a_live_session_drives(stores: Stores) -> None:
+    await with_an_agent(stores.accounts)
+    epoch = await take(stores.journal)
+    await open_session(stores, SES)
+    assert await stores.journal.commit([an_enter(epoch, SES)]) == Committed()
+    assert [row.body for row in await written(stores.journal)] == [b"enter"]
+
+
+async def test_a_replaced_session_drives_nobody_any_more(stores: Stores) -> None:
+    await with_an_agent(stores.accounts)
+    epoch = await take(stores.journal)
+    older, newer = await open_session(stores, SES), await open_session(stores, SessionId("ses_2"))
+    assert await stores.journal.commit([an_enter(epoch, newer)]) == Committed()
+    late = an_enter(epoch, older, 1)
+    assert await stores.journal.commit([late]) == over(older, replaced=True)
+    await stores.accounts.end_session(newer, SystemClock().now())
+    assert await stores.journal.commit([late]) == over(older)
+    assert [row.ordinal for row in await written(stores.journal)] == [0]
+
+
+@pytest.mark.parametrize("hours_ago", [0, 25])
+async def test_a_session_that_was_ended_or_has_expired_drives_nobody(
+    stores: Stores, hours_ago: int
+) -> None:
+    await with_an_agent(stores.accounts)
+    epoch = await take(stores.journal)
+    await open_session(stores, SES, hours_ago)
+    if not hours_ago:
+        await stores.accounts.end_session(SES, SystemClock().now())
+    assert await stores.journal.commit([an_enter(epoch, SES)]) == over(SES)
+    assert list(await written(stores.journal)) == []
+
+
+async def test_a_revoked_key_s_session_drives_nobody(stores: Stores) -> None:
+    await with_an_agent(stores.accounts)
+    epoch = await take(stores.journal)
+    await open_session(stores, SES)
+    await stores.accounts.revoke(AGENT, f"key_{AGENT}", SystemClock().now())
+    assert await stores.journal.commit([an_enter(epoch, SES)]) == over(SES)
+
+
+async def test_a_session_that_nobody_knows_drives_nobody(journal: Journal) -> None:
+    epoch = await take(journal)
+    assert await journal.commit([an_enter(epoch, SES)]) == over(SES)
+
+
+async def test_a_session_that_is_over_holds_up_the_others_and_is_named_with_them(
+    stores: Stores,
+) -> None:
+    await with_an_agent(stores.accounts)
+    epoch = await take(stores.journal)
+    live = await open_session(stores, SessionId("ses_2"))
+    await stores.journal.cancel_transfer(T1)
+    rows = [an_enter(epoch, SES), an_enter(epoch, live, 1), an_arrival(epoch, ordinal=2)]
+    conflict = await stores.journal.commit(rows)
+    assert conflict == attrs.evolve(over(SES), decided={T1: "cancelled"})
+    assert await stores.journal.commit([rows[1]]) == Committed()
+    assert [row.ordinal for row in await written(stores.journal)] == [1]
+
+
+async def test_who_drives_already_is_not_asked_again(stores: Stores) -> None:
+    """Its commit is repeated because the answer was lost; meanwhile its session has ended."""
+    await with_an_agent(stores.accounts)
+    epoch = await take(stores.journal)
+    await open_session(stores, SES)
+    await stores.journal.commit([an_enter(epoch, SES)])
+    await stores.accounts.end_session(SES, SystemClock().now())
+    assert await stores.journal.commit([an_enter(epoch, SES)]) == Committed()
+
+
+async def test_a_driver_of_a_fenced_chunk_is_not_judged(stores: Stores) -> None:
+    stale = await take(stores.journal)
+    await take(stores.journal)
+    committed = Committed(frozenset({A}))
+    assert await stores.journal.commit([an_enter(stale, SES)]) == committed
+
+
+@pytest.mark.embedded
+async def test_a_driver_waits_for_the_session_that_is_just_being_opened(
+    database_url: str,
+) -> None:
+    """It sees the older session live until the newer one is committed; and must not believe it."""
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(database_url) as postgres,
+        asyncpg_connection(database_url) as gateway,
+        trio.open_nursery() as nursery,
+    ):
+        stores = Stores(PostgresJournal(postgres), PostgresAccounts(postgres))
+        await with_an_agent(stores.accounts)
+        epoch = await take(stores.journal)
+        await open_session(stores, SES)
+        outcomes: list[Committed | Conflict] = []
+
+        async def enter() -> None:
+            outcomes.append(await stores.journal.commit([an_enter(epoch, SES)]))
+
+        await gateway.execute("begin")
+        await gateway.execute(OPEN_SECOND)
+        nursery.start_soon(enter)
+        with trio.fail_after(10):
+            while not outcomes and not await gateway.fetch(WAITING):
+                await trio.sleep(0.01)
+        assert not outcomes, "nobody waited for the newer session"
+        await gateway.execute("commit")
+        with trio.fail_after(10):
+            while not outcomes:
+                await trio.sleep(0.01)
+        assert outcomes == [over(SES, replaced=True)]
+
+
+@pytest.mark.embedded
+async def test_a_commit_that_is_repeated_beside_its_own_first_try_counts_as_written(
+    database_url: str,
+) -> None:
+    """The first one's answer was lost, and PostgreSQL is still at it."""
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(database_url) as postgres,
+        asyncpg_connection(database_url) as first_try,
+        trio.open_nursery() as nursery,
+    ):
+        journal = PostgresJournal(postgres)
+        row = a_row(await take(journal))
+        outcomes: list[Committed | Conflict] = []
+
+        async def repeat() -> None:
+            outcomes.append(await journal.commit([row]))
+
+        await first_try.execute("begin")
+        values = f"'{row.chunk}', {row.tick}, {row.ordinal}, {row.epoch}, '{{}}', {row.checksum}"
+        await first_try.execute(
+            f"insert into journal (chunk, tick, ordinal, epoch, body, checksum) values ({values})"  # noqa: S608 - our own row.
+        )
+        nursery.start_soon(repeat)
+        with trio.fail_after(10):
+            while not outcomes and not await first_try.fetch(WAITING):
+                await trio.sleep(0.01)
+        assert not outcomes
+        await first_try.execute("commit")
+        with trio.fail_after(10):
+            while not outcomes:
+                await trio.sleep(0.01)
+        assert outcomes == [Committed()]
+        assert list(await written(journal)) == [row]
+
+
+OPEN_SECOND = f"""
+select open_session('ses_2', '{AGENT}', 'key_{AGENT}', 't', 's', array['act'], now(),
+                    now() + interval '1 day', array['r'::bytea])
+"""
+WAITING = "select 1 from pg_locks where not granted"
+
+
+class RawConnection:
+    """asyncpg's, from trio: with a transaction of its own, as another process has it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: str) -> None:
+        await trio_asyncio.aio_as_trio(self._connection.execute)(statement)
+
+    async def fetch(self, statement: str) -> Sequence[object]:
+        rows: Sequence[object] = await trio_asyncio.aio_as_trio(self._connection.fetch)(statement)
+        return rows
+
+
+@asynccontextmanager
+async def asyncpg_connection(url: str) -> AsyncIterator[RawConnection]:
+    connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(url)
+    try:
+        yield RawConnection(connection)
+    finally:
+        connection.terminate()
 
 
 # Facts

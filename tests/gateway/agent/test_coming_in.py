@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from common.bus import Binding
-from common.envelopes import Attach, AttachRefused
+from common.envelopes import Attach, AttachRefused, SessionEnded
 from common.grid import GatewayId, SessionId
 from common.limits import (
     ATTACH_SECONDS_MAX,
@@ -142,6 +142,23 @@ async def test_no_room_is_unavailable(autojump_clock: MockClock) -> None:
         await trio.sleep(0.1)
         await scene.shard._reply(scene.outside.gateway, AttachRefused(ticket.session, ticket.agent))
         assert (await client._to_client[1].receive())["status"] == 503
+
+
+@pytest.mark.parametrize(("replaced", "code"), [(True, 4001), (False, 4003)])
+async def test_who_is_over_by_a_shard_s_word_is_refused_or_closed(
+    autojump_clock: MockClock, replaced: bool, code: int
+) -> None:
+    async with a_scene() as scene:
+        inside, outside = await scene.ticket("ann"), await scene.ticket("bob")
+        client = await scene.connect(inside)
+        scene.shard.deaf = True
+        knocking = scene.knock(outside)
+        await trio.sleep(0.1)
+        for ticket in (inside, outside):
+            over = SessionEnded(ticket.session, replaced=replaced)
+            await scene.shard._reply(scene.outside.gateway, over)
+        assert (await knocking._to_client[1].receive())["status"] == 401
+        assert (await client.end())[1] == code
 
 
 @pytest.mark.parametrize("lost", ["redis", "postgres"])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import tempfile
+from pathlib import Path
 
 import pytest
 import trio
+from click.testing import CliRunner
 from rich.console import Console
 
+from common.errors import Unavailable
 from ops.chaos.faults import KINDS, draw_faults
 from ops.chaos.run import Order, chaos
+from ops.cli import main
 
 pytestmark = pytest.mark.cluster
 
@@ -27,3 +32,37 @@ async def test_no_promise_is_broken_while_everything_dies() -> None:
         )
 
     assert is_kept, told.getvalue()
+
+
+# Not async: the command brings its own trio.
+def test_a_broken_promise_is_said_and_ends_it_with_1_and_what_it_left_is_kept(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(data.parent))
+    monkeypatch.setattr("ops.chaos.injector.TAKEOVER_SECONDS_MAX", 0.1)  # A lease lasts longer.
+    seed = 17
+    assert [fault.kind for fault in draw_faults(seed, 6, 2, 2)] == ["kill shard"]
+
+    words = ["chaos", "--minutes", "0.1", "--seed", str(seed), "--agents", "2", "--rate", "10"]
+    answer = CliRunner().invoke(main, words, env={"COLUMNS": "200"})
+
+    assert answer.exit_code == 1, answer.output
+    assert "1 x a spare takes over within 5 s" in answer.output
+    (folder,) = data.parent.iterdir()
+    assert f"kept in {folder}" in answer.output
+    assert (folder / "up.log").stat().st_size > 0
+
+
+async def test_where_the_world_did_not_start_its_log_is_kept(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(data.parent))
+    monkeypatch.setenv("TESSERA_LOG_FORMAT", "xml")
+
+    with trio.fail_after(60), pytest.RaisesGroup(Unavailable, flatten_subgroups=True) as raised:
+        await chaos(Order(1, 6.0), Console(file=io.StringIO()))
+
+    (folder,) = data.parent.iterdir()
+    log = folder / "up.log"
+    assert str(log) in str(raised.value.exceptions[0])
+    assert "TESSERA_LOG_FORMAT" in log.read_text()

@@ -18,6 +18,8 @@ from ops.simulate.census import Census
 from ops.simulate.ledger import Ledger
 from ops.simulate.sight import Sight
 from ops.simulate.writers import Writers
+from shard.world.codec import encode_input
+from shard.world.inputs import Enter
 
 HERE, THERE, ADA, BOB = ChunkId("0:0"), ChunkId("1:0"), AgentId("ada"), AgentId("bob")
 SESSION = SessionId("ses_1")
@@ -190,6 +192,23 @@ async def test_a_sight_is_one_chunk_without_a_gap() -> None:
         assert (ledger.violation is not None) == is_broken
 
 
+def a_row(epoch: int, session: str = "ses_1", ordinal: int = 0) -> Row:
+    told = Enter(AgentId("agt_1"), SessionId(session), "ann")
+    return Row(HERE, Epoch(epoch), Tick(1), ordinal, encode_input(told))
+
+
+async def test_no_session_drives_after_a_newer_one() -> None:
+    ledger = Ledger()
+    writers = Writers(ledger, Census(ledger))
+    writers.took("a", [Taken(HERE, Epoch(1), 1, Tick(0), None, None, ())])
+    older, newer = a_row(1, "ses_1"), a_row(1, "ses_2", 1)
+    for rows in ([older], [newer], [older, newer], [a_row(1, "ses_2", 2)]):
+        writers.wrote("a", rows, frozenset())  # One that is committed again says nothing new.
+    assert ledger.violation is None
+    writers.wrote("a", [a_row(1, "ses_1", 3)], frozenset())
+    assert "agt_1 is driven by ses_1 after ses_2" in str(ledger.violation)
+
+
 async def test_only_the_newest_epoch_may_write_and_only_who_took_it() -> None:
     ledger = Ledger()
     writers = Writers(ledger, Census(ledger))
@@ -198,7 +217,7 @@ async def test_only_the_newest_epoch_may_write_and_only_who_took_it() -> None:
         writers.took(process, [Taken(HERE, Epoch(epoch), 1, Tick(0), None, None, ())])
 
     def write(process: str, epoch: int, *fenced: ChunkId) -> None:
-        writers.wrote(process, [Row(HERE, Epoch(epoch), Tick(1), 0, b"")], frozenset(fenced))
+        writers.wrote(process, [a_row(epoch)], frozenset(fenced))
 
     take("a", 1)
     write("a", 1)
@@ -217,7 +236,7 @@ async def test_a_chunk_is_collected_by_its_owner_and_nothing_is_written_after_th
     writers.collected("a", end)
     writers.collected("a", end)  # Told once more.
     assert ledger.violation is None
-    writers.wrote("a", [Row(HERE, Epoch(1), Tick(1), 0, b"")], frozenset())
+    writers.wrote("a", [a_row(1)], frozenset())
     assert "after its end" in str(ledger.violation)
 
 

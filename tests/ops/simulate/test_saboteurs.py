@@ -13,6 +13,7 @@ from tests.ops.simulate.saboteurs import (
     FORGETFUL,
     INDIFFERENT,
     LEAVING,
+    TRUSTING,
     UNFENCED,
     fold_anything,
     follows_somehow,
@@ -33,8 +34,15 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("adapters", "likely"),
-    [(UNFENCED, 34), (FORGETFUL, 2), (INDIFFERENT, 6), (AGELESS, 0), (LEAVING, 69)],
-    ids=["fence", "dedupe", "transfer table", "generation", "refusals"],
+    [
+        (UNFENCED, 14),
+        (FORGETFUL, 13),
+        (INDIFFERENT, 3),
+        (AGELESS, 41),
+        (LEAVING, 47),
+        (TRUSTING, 29),
+    ],
+    ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers"],
 )
 def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters, likely: int) -> None:
     outcome = first_failure(adapters, likely)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.grid import CHUNK_SIZE, ChunkId, chunk_coordinates, chunk_id
 from shard.world.terrain import STEPS, Spot, Terrain, terrain_of
-from tests.shard.world.survey import is_one_piece, survey
+from tests.shard.world.survey import disagreements, is_one_piece, survey
 
 OPPOSITE = {"N": "S", "E": "W", "S": "N", "W": "E"}
 FAR = 2**31 // CHUNK_SIZE
@@ -62,13 +62,16 @@ def test_10_000_chunks_have_exits_on_each_side_and_one_piece_of_floor_of_the_rig
     context = multiprocessing.get_context("spawn")  # pytest may have threads: no fork.
     with ProcessPoolExecutor(workers, context) as pool:
         parts = [range(first, count, workers) for first in range(workers)]
-        shares = [share for part in pool.map(survey, parts) for share in part]
-    assert len(shares) == count
-    assert_land_is_of_the_right_size(shares)
+        seen = [one for part in pool.map(survey, parts) for one in part]
+    assert len(seen) == count
+    assert_land_is_of_the_right_size([one.floor for one in seen])
+    assert disagreements(seen) == (19_799, [])  # 9,900 side by side, 9,899 above another.
 
 
 def test_300_chunks_have_exits_on_each_side_and_one_piece_of_floor_of_the_right_size() -> None:
-    assert_land_is_of_the_right_size(survey(range(300)))
+    seen = survey(range(300))
+    assert_land_is_of_the_right_size([one.floor for one in seen])
+    assert disagreements(seen) == (496, [])
 
 
 def assert_land_is_of_the_right_size(shares: list[float]) -> None:
