@@ -69,8 +69,9 @@ def untrue(shown: Sequence[ChunkStatic], history: History, seed: int) -> Sequenc
     """Return those of the statics of one chunk that are not as its journal says."""
     told = {static.tick: static for static in shown if static.tick > history.first}
     wrong: list[str] = []
-    for chunk in Rebuilding(history, seed).ticks(Tick(max(told, default=history.first))):
-        static = told.get(chunk.changed)
+    until = max(told, default=history.first)
+    for chunk in Rebuilding(history, seed).ticks(until):
+        static = told.pop(chunk.changed, None)
         if static is not None and wire.encode(static) != wire.encode(static_of(chunk)):
             wrong.append(f"{chunk.id} was shown as {static}, at {chunk.tick} it was {chunk}")
     return wrong

@@ -33,10 +33,10 @@ from ops.chaos.archive import Archive, broken, untrue
 from ops.chaos.chronicle import TICKS, Chronicle
 from ops.chaos.cluster import Cluster, a_cluster
 from ops.chaos.findings import Findings
-from ops.chaos.player import HOME_CHUNKS, Player
+from ops.chaos.player import Player
 from ops.chaos.recorder import Began, Recorder
 from ops.chaos.referee import Referee
-from ops.chaos.run import Clock, Order, a_few_witnesses, a_player, join_all, settle
+from ops.chaos.run import SEEN_CHUNKS, Clock, Order, a_few_witnesses, a_player, join_all, settle
 from ops.client.spectator import read_frame
 from ops.transcript import Transcript
 
@@ -136,15 +136,16 @@ def _reconnects(recording: Sequence[Recorder], players: Sequence[Player]) -> int
 
 
 def _home() -> list[ChunkId]:
-    """All chunks in which somebody may walk."""
-    around = range(-HOME_CHUNKS, HOME_CHUNKS + 1)
+    """Where somebody may walk, and around that: 25 chunks, as many as a view may have."""
+    around = range(-SEEN_CHUNKS, SEEN_CHUNKS + 1)
     return [chunk_id(cx, cy) for cx in around for cy in around]
 
 
 def _recorder(order: Order, n: int, urls: Sequence[str]) -> Recorder:
-    """Views of one chunk, of some, of all there are."""
+    """Views of one chunk, of some, of as many as there may be; always the first."""
     chance = random.Random(f"recorder {order.seed} {n}")  # noqa: S311 - reproducible, no secret.
-    chunks = chance.sample(_home(), (1, 3, len(_home()))[n % 3])
+    home = [chunk_id(0, 0), *(chunk for chunk in _home() if chunk != chunk_id(0, 0))]
+    chunks = [home[0], *chance.sample(home[1:], (0, 4, 24)[n % 3])]
     return Recorder(f"recorder-{n}", urls, chunks, chance)
 
 

@@ -34,6 +34,7 @@ from ops.simulate.weather import Weather
 from shard.loader import SPOILT
 
 CALM_SECONDS_MIN = 15.0  # For slots to be taken again (5 s), and for crossings to be settled.
+WIDE_VIEWS = 10  # Of so many views one has 25 chunks, where connections are what is tried.
 CALM_SECONDS_MAX = 150.0  # A session that is lost late in the storm lasts for 60 s.
 
 
@@ -135,8 +136,10 @@ async def _until_enough(cuts: Cuts, storm: trio.CancelScope) -> None:
 
 
 def _view(plan: Plan, number: int) -> list[ChunkId]:
-    """Some chunks around the first one, in any order; always that one."""
+    """Some chunks around the first one, in any order; always that one. Or as many as one may."""
     dice = plan.dice(f"view {number}")
+    if plan.reconnects and number % WIDE_VIEWS == 0:
+        return [chunk_id(cx, cy) for cx in range(-2, 3) for cy in range(-2, 3)]
     around = [chunk_id(cx, cy) for cx in (-1, 0, 1) for cy in (-1, 0, 1) if (cx, cy) != (0, 0)]
     return [chunk_id(0, 0), *dice.sample(around, dice.randrange(4))]
 
