@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import attrs
+import httpx
 import structlog
 import trio
 import trio_asyncio
@@ -31,7 +32,7 @@ from common.grid import ChunkId, chunk_id
 from common.journal import History
 from ops.chaos.archive import Archive, broken, untrue
 from ops.chaos.chronicle import TICKS, Chronicle
-from ops.chaos.cluster import Cluster, a_cluster
+from ops.chaos.cluster import Cluster, a_cluster, is_ready
 from ops.chaos.findings import Findings
 from ops.chaos.player import Player
 from ops.chaos.recorder import Began, Recorder
@@ -41,7 +42,7 @@ from ops.client.spectator import read_frame
 from ops.transcript import Transcript
 
 RECORDERS = 30
-AGENT_STAY_SECONDS = (
+AGENT_STAY_SECONDS = 6.0  # Less than 5, and its client waits longer each time.
     6.0  # More than 5: else the client waits longer each time before it comes back.
 )
 KILL_SECONDS = (1.5, 4.0)  # Between two gateways that end, by turns and by both signals.
@@ -152,11 +153,17 @@ def _recorder(order: Order, n: int, urls: Sequence[str]) -> Recorder:
 
 
 async def _end_gateways(order: Order, cluster: Cluster, counted: Counted) -> None:
-    """One after the other, each time in the other way; the supervisor starts it again."""
+    """One after the other, each time in the other way; the supervisor starts it again.
+
+    Never both at a time: on a slow machine nobody could come back within a minute.
+    """
     chance = random.Random(f"kills {order.seed}")  # noqa: S311 - reproducible, no secret.
     turn = 0
     while True:
         await trio.sleep(chance.uniform(*KILL_SECONDS))
+        async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
+            while not await is_ready(cluster, http):
+                await trio.sleep(LOOK_SECONDS)
         running = cluster.running("gateway", turn % order.size.gateways)
         how = (signal.SIGKILL, signal.SIGTERM)[turn // order.size.gateways % 2]
         turn += 1
