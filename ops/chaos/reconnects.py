@@ -43,8 +43,6 @@ from ops.transcript import Transcript
 
 RECORDERS = 30
 AGENT_STAY_SECONDS = 6.0  # Less than 5, and its client waits longer each time.
-    6.0  # More than 5: else the client waits longer each time before it comes back.
-)
 KILL_SECONDS = (1.5, 4.0)  # Between two gateways that end, by turns and by both signals.
 BACK_SECONDS = 10.0  # An agent that was cut off often waits up to 7.5 s before it comes back.
 LAST_SECONDS = 3.0  # For what happened last to be heard by all.
