@@ -160,7 +160,7 @@ async def _end_gateways(order: Order, cluster: Cluster, counted: Counted) -> Non
     while True:
         await trio.sleep(chance.uniform(*KILL_SECONDS))
         async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
-            while not await is_ready(cluster, http):
+            while not await is_ready(cluster, http):  # noqa: ASYNC110 - of other processes.
                 await trio.sleep(LOOK_SECONDS)
         running = cluster.running("gateway", turn % order.size.gateways)
         how = (signal.SIGKILL, signal.SIGTERM)[turn // order.size.gateways % 2]
