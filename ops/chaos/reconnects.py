@@ -43,7 +43,7 @@ from ops.transcript import Transcript
 
 RECORDERS = 30
 AGENT_STAY_SECONDS = 6.0  # Less than 5, and its client waits longer each time.
-KILL_SECONDS = (1.5, 4.0)  # Between two gateways that end, by turns and by both signals.
+KILL_SECONDS = (4.0, 10.0)  # Both serving, until one ends; by turns, and by both signals.
 BACK_SECONDS = 10.0  # An agent that was cut off often waits up to 7.5 s before it comes back.
 LAST_SECONDS = 3.0  # For what happened last to be heard by all.
 LOOK_SECONDS = 0.2

@@ -169,10 +169,15 @@ async def join_all(
             joining.start_soon(join, n, player)
 
 
+def _is_settled(player: Player) -> bool:
+    """Whether all has ended that it began; also what it gave up, and may hear of later."""
+    return player.is_done and not any(True for _ in player.ledger.unfinished())
+
+
 async def settle(players: list[Player], findings: Findings) -> None:
     """Wait until nothing is in flight; who is not done by then has found a broken promise."""
     with trio.move_on_after(SETTLE_SECONDS_MAX):
-        while not all(player.is_done for player in players):  # noqa: ASYNC110 - who fell tells nobody.
+        while not all(map(_is_settled, players)):  # noqa: ASYNC110 - who fell tells nobody.
             await trio.sleep(0.1)
     for player in players:
         for id, entry in player.ledger.unfinished():
