@@ -134,7 +134,7 @@ PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wa
 
 # The life of a chunk
 COLLECT_SECONDS = 300.0  # Nobody in it, nobody watching, nothing in flight for so long: collected.
-COLLECT_LOOKS = 30  # So often in that time deserted chunks are looked for, and watched ones named.
+COLLECT_LOOKS = 12  # So often in that time deserted chunks are looked for, and watched ones named.
 COLLECT_BATCH_MAX = 500  # Chunks asked about, and collected, in one call: a few ms.
 WATCH_LAPSED_LOOKS = (
     COLLECT_LOOKS // 2

@@ -37,7 +37,7 @@ def fold(replica: Replica, delta: ChunkDelta) -> Replica:
     entities = dict(replica.entities)
     for event in delta.events:
         _apply(event, entities)
-    return attrs.evolve(replica, tick=delta.tick, entities=entities)
+    return Replica(replica.static, delta.tick, entities)
 
 
 def as_static(replica: Replica) -> ChunkStatic:
@@ -51,7 +51,8 @@ def _apply(event: Event, entities: dict[AgentId, Entity]) -> None:
         case Entered(id=id, kind=kind, x=x, y=y, name=name):
             entities[id] = Entity(id, kind, x, y, name)
         case Moved(id=id, x=x, y=y):
-            entities[id] = attrs.evolve(entities[id], x=x, y=y)
+            known = entities[id]  # Not evolved: this is done for every step that is shown.
+            entities[id] = Entity(id, known.kind, x, y, known.name)
         case Left(id=id):
             del entities[id]
         case Said() | Failed():

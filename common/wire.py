@@ -7,16 +7,15 @@ None out. Everything that crosses a border of a process goes through here.
 from __future__ import annotations
 
 import re
-import types
-import typing
-from typing import Annotated, Any, Literal, TypeVar, cast, get_origin
+from typing import Any, TypeVar, cast
 
 import attrs
 import cattrs
 import msgspec
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
-from cattrs.preconf.msgspec import MsgspecJsonConverter, make_converter
+from cattrs.preconf.msgspec import MsgspecJsonConverter
 from typing_extensions import TypeForm
+
+from common.structuring import Readers, make_readers
 
 T = TypeVar("T")
 
@@ -50,7 +49,7 @@ class NotText(Malformed):
 
 def encode(value: object) -> bytes:
     """Return ``value``, an instance of one of our classes, as compact JSON in UTF-8."""
-    return _converter.dumps(value)
+    return _writer.dumps(value)
 
 
 def decode(data: bytes | str, kind: TypeForm[T]) -> T:
@@ -91,7 +90,7 @@ def _without_lone_surrogates(text: bytes) -> bytes:
 
 def structure(value: object, kind: TypeForm[T]) -> T:
     """Return the ``kind`` that the plain ``value`` stands for, or Malformed."""
-    return _structure(value, kind, _converter)
+    return _structure(value, kind, _strict)
 
 
 def structure_leniently(value: object, kind: TypeForm[T]) -> T:
@@ -99,9 +98,16 @@ def structure_leniently(value: object, kind: TypeForm[T]) -> T:
     return _structure(value, kind, _lenient)
 
 
-def _structure(value: object, kind: TypeForm[T], converter: MsgspecJsonConverter) -> T:
+def _structure(value: object, kind: TypeForm[T], readers: Readers) -> T:
     try:
-        return cast("T", converter.structure(value, cast("Any", kind)))
+        return cast("T", readers.quick.structure(value, cast("Any", kind)))
+    except Exception:  # noqa: BLE001  Whatever it was, it is found again, and told from a bug.
+        return _structure_thoroughly(value, kind, readers.thorough)
+
+
+def _structure_thoroughly(value: object, kind: TypeForm[T], reader: MsgspecJsonConverter) -> T:
+    try:
+        return cast("T", reader.structure(value, cast("Any", kind)))
     except (
         cattrs.BaseValidationError,
         cattrs.StructureHandlerNotFoundError,
@@ -114,7 +120,7 @@ def _structure(value: object, kind: TypeForm[T], converter: MsgspecJsonConverter
 
 def unstructure(value: object) -> Any:
     """Return ``value`` as plain dicts, lists and scalars, as ``encode`` would write it."""
-    return msgspec.to_builtins(_converter.unstructure(value))
+    return msgspec.to_builtins(_writer.unstructure(value))
 
 
 def _faults(error: BaseException) -> tuple[Fault, ...]:
@@ -148,93 +154,6 @@ def _step(note: cattrs.AttributeValidationNote | cattrs.IterableValidationNote) 
     return f"[{note.index}]"
 
 
-def _make_converter(*, strict: bool) -> MsgspecJsonConverter:
-    converter = make_converter(forbid_extra_keys=strict)
-    for leaf in (str, int, float, bool):
-        converter.register_structure_hook(leaf, _convert)
-    converter.register_structure_hook_func(_is_leaf, _convert)
-    converter.register_structure_hook_factory(
-        _is_tagged_union, lambda kind: _structure_tagged(kind, converter)
-    )
-    converter.register_structure_hook_factory(
-        attrs.has, lambda kind: _structure_attrs(kind, converter)
-    )
-    converter.register_unstructure_hook_factory(
-        attrs.has, lambda kind: _unstructure_attrs(kind, converter)
-    )
-    return converter
-
-
-def _convert(value: object, kind: Any) -> Any:
-    return msgspec.convert(value, kind, strict=True)
-
-
-def _is_leaf(kind: Any) -> bool:
-    """Literals, bounded scalars, plain objects: msgspec knows their bounds, and never coerces."""
-    return get_origin(kind) in (Annotated, Literal, dict)
-
-
-def _is_tagged_union(kind: Any) -> bool:
-    members = typing.get_args(kind) if get_origin(kind) in (typing.Union, types.UnionType) else ()
-    return len(members) > 1 and all(attrs.has(member) for member in members)
-
-
-def _structure_tagged(kind: Any, converter: MsgspecJsonConverter) -> Any:
-    """Tell the members of a union apart by their one Literal field (``type``, or ``name``)."""
-    tag, classes = _tags(typing.get_args(kind))
-
-    def structure_tagged(value: Any, _: Any) -> Any:
-        if not isinstance(value, dict):
-            raise TypeError("expected an object")
-        name = value.get(tag)
-        member = classes.get(name) if isinstance(name, str) else None
-        if member is None:
-            raise ValueError(f"{tag} must be one of {', '.join(sorted(classes))}")
-        return converter.structure(value, member)
-
-    return structure_tagged
-
-
-def _tags(members: tuple[type, ...]) -> tuple[str, dict[str, type]]:
-    classes: dict[str, type] = {}
-    tags: set[str] = set()
-    for member in members:
-        for name, kind in typing.get_type_hints(member).items():
-            if get_origin(kind) is Literal and len(typing.get_args(kind)) == 1:
-                tags.add(name)
-                classes[typing.get_args(kind)[0]] = member
-    (tag,) = tags
-    return tag, classes
-
-
-def _structure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
-    overrides: Any = {field.name: override(rename=wire_name(field.name)) for field in _fields(kind)}
-    structure_fields: Any = make_dict_structure_fn(kind, converter, **overrides)
-
-    def structure_object(value: Any, _: Any) -> Any:
-        if not isinstance(value, dict):
-            raise TypeError("expected an object")  # cattrs would ask a list for its keys().
-        return structure_fields(value, kind)
-
-    return structure_object
-
-
-def _unstructure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:
-    overrides: Any = {
-        field.name: override(rename=wire_name(field.name), omit_if_default=field.default is None)
-        for field in _fields(kind)
-    }
-    return make_dict_unstructure_fn(kind, converter, **overrides)
-
-
-def _fields(kind: type) -> Any:
-    return attrs.fields(attrs.resolve_types(kind))
-
-
-def wire_name(name: str) -> str:
-    """``from_`` is ``from`` on the wire: the one word that Python keeps for itself."""
-    return name.rstrip("_")
-
-
-_converter = _make_converter(strict=True)
-_lenient = _make_converter(strict=False)
+_strict = make_readers(strict=True)
+_lenient = make_readers(strict=False)
+_writer = _strict.thorough

@@ -37,6 +37,7 @@ class Lookout:
     _gone: dict[int, Callable[[], None]] = attrs.field(factory=dict, init=False)
     _leaving: dict[int, _Leaving] = attrs.field(factory=dict, init=False)
     _idle: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _busy: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
         """Until cancelled; then the sockets that were still leaving are closed."""
@@ -64,6 +65,7 @@ class Lookout:
     def see_off(self, sock: socket.socket, seconds: float) -> None:
         """Close ``sock``, which nobody watches any more, once the client did, or after so long."""
         self._leaving[sock.fileno()] = _Leaving(sock, trio.current_time() + seconds)
+        self._busy.set()
         self._epoll.register(sock, select.EPOLLIN | select.EPOLLRDHUP)
 
     async def wait_idle(self) -> None:
@@ -103,6 +105,9 @@ class Lookout:
 
     async def _sweep(self) -> None:
         while True:
+            if not self._leaving:
+                self._busy = trio.Event()
+                await self._busy.wait()
             await trio.sleep(SWEEP_SECONDS)
             for fd, leaving in tuple(self._leaving.items()):
                 if leaving.until <= trio.current_time():

@@ -2,7 +2,7 @@
 
 It decides nothing about chunks: every outcome becomes a message to our own intake, where it is
 journaled like any other input. Whoever writes to the transfer first has decided, so calling
-off is safe whatever the target does at the same time.
+off is safe whatever the target does at the same time. It sleeps while nobody is under way.
 """
 
 from __future__ import annotations
@@ -43,14 +43,17 @@ class Border:
     _routes: Routes
     _journal: Journal
     _departures: dict[TransferId, _Departure] = attrs.field(factory=dict, init=False)
+    _added: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def depart(self, agent: AgentId, ask: Ask) -> None:
         """``agent`` asks at the border; ``ask`` is on its way already."""
         message = ask.message
         assert not isinstance(message, CrossingAnswered), "a departure is a question"
         now = trio.current_time()
-        self._departures[message.transfer] = _Departure(
-            message.transfer, agent, ask.chunk, message.chunk, ask, now, now + ASK_AGAIN_SECONDS
+        self._add(
+            _Departure(
+                message.transfer, agent, ask.chunk, message.chunk, ask, now, now + ASK_AGAIN_SECONDS
+            )
         )
 
     def found(self, transfer: TransferId, agent: AgentId, chunk: ChunkId) -> None:
@@ -59,9 +62,11 @@ class Border:
         Its question may have been asked or not: the answer, if one comes, changes nothing then.
         """
         now = trio.current_time()
-        self._departures[transfer] = _Departure(
-            transfer, agent, chunk, None, None, now - CROSSING_SECONDS, now
-        )
+        self._add(_Departure(transfer, agent, chunk, None, None, now - CROSSING_SECONDS, now))
+
+    def _add(self, departure: _Departure) -> None:
+        self._departures[departure.transfer] = departure
+        self._added.set()
 
     def send(self, ask: Ask, chunks: Chunks) -> None:
         """Send ``ask`` to the shard that it is for; in memory when that is this one."""
@@ -77,6 +82,9 @@ class Border:
     async def run(self, chunks: Chunks) -> None:
         """See to what is overdue, until cancelled."""
         while True:
+            if not self._departures:
+                self._added = trio.Event()
+                await self._added.wait()
             await trio.sleep(ASK_AGAIN_SECONDS / 4)
             now = trio.current_time()
             for departure in tuple(self._departures.values()):

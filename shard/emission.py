@@ -22,7 +22,7 @@ from common.envelopes import (
     ToGateway,
 )
 from common.frames import ChunkDelta
-from common.grid import ChunkId, Epoch, GatewayId
+from common.grid import ChunkId, Epoch, GatewayId, Tick
 from common.journal import Fact, PlacedFact, ResultFact, Retired, TransferFact
 from shard.world.codec import encode_agent
 from shard.world.effects import Arrived, Departing, Effect, Finished, Gone, Placed, Unplaced
@@ -66,8 +66,13 @@ class Emission:
         return bool(self.facts or self.asks or self.keeps or self.retired)
 
 
-def emission_of(before: Chunk, epoch: Epoch, result: TickResult) -> Emission | None:
-    """Return what the tick that led from ``before`` to ``result`` has to say; None when nothing."""
+def emission_of(
+    before: Chunk, epoch: Epoch, result: TickResult, published: Tick = Tick(0)
+) -> Emission | None:
+    """Return what the tick that led from ``before`` to ``result`` has to say; None when nothing.
+
+    Up to ``published`` deltas are known: they are not made.
+    """
     if not result.events and not result.effects:
         return None
     after = result.chunk
@@ -80,7 +85,7 @@ def emission_of(before: Chunk, epoch: Epoch, result: TickResult) -> Emission | N
         facts += fact
         asks += ask
     return Emission(
-        deltas=_deltas(before, epoch, result),
+        deltas=_deltas(before, epoch, result) if after.tick > published else (),
         lines=tuple(lines),
         facts=tuple(facts),
         asks=tuple(asks),

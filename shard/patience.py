@@ -22,11 +22,9 @@ _log = structlog.get_logger()
 
 async def bounded(seconds: float, call: Callable[[], Awaitable[T]]) -> T:
     """Return what ``call`` returns; InDoubt when that takes longer than ``seconds``."""
-    try:
-        with trio.fail_after(seconds):
-            return await call()
-    except trio.TooSlowError:
-        raise InDoubt(f"no answer within {seconds:g} s") from None
+    with trio.move_on_after(seconds):
+        return await call()
+    raise InDoubt(f"no answer within {seconds:g} s")
 
 
 async def insist(doing: str, seconds: float, call: Callable[[], Awaitable[T]]) -> T:

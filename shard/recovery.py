@@ -112,19 +112,21 @@ class _Replay:
             for told in inputs
             if isinstance(told, Order)
         )
-        emission = emission_of(before, self.taken.epoch, result) or Emission()
+        emission = emission_of(before, self.taken.epoch, result, self.published) or _NOTHING
         for told in inputs:
             if isinstance(told, Settle) and told.entered:
                 self.places.pop(told.agent, None)
-        self._emit(attrs.evolve(emission, lines=acks + emission.lines))
+        self._emit(emission, acks)
 
-    def _emit(self, emission: Emission) -> None:
+    def _emit(self, emission: Emission, acks: tuple[AckLine, ...]) -> None:
+        if emission is _NOTHING and not acks:
+            return
         placed = [fact for fact in emission.facts if isinstance(fact, PlacedFact)]
         self.places.update((fact.agent, fact) for fact in placed)
         self.emissions.append(
             attrs.evolve(
                 emission,
-                deltas=tuple(one for one in emission.deltas if one.tick > self.published),
+                lines=acks + emission.lines,
                 facts=tuple(one for one in emission.facts if not isinstance(one, PlacedFact)),
                 asks=tuple(one for one in emission.asks if _is_answer(one)),
             )

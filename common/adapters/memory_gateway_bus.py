@@ -128,7 +128,7 @@ class MemoryGatewayBus:
     async def deltas_after(self, chunk: ChunkId, tick: Tick) -> Sequence[Delta] | None:
         await self._redis.turn("deltas_after")
         stream = self._redis.deltas.get(chunk)
-        kept = [] if stream is None or stream.until_ms <= self._redis.now_ms() else stream.deltas
+        kept = () if stream is None or stream.until_ms <= self._redis.now_ms() else stream.deltas
         fence = self._redis.fences.get(chunk)
         last = Tick(0) if fence is None else fence.tick
         return without_gap([delta for delta in kept if delta.tick > tick], tick, last)

@@ -7,6 +7,8 @@ views on it are ``memory_gateway_bus``, ``memory_shard_bus`` and ``memory_leases
 
 from __future__ import annotations
 
+from collections import deque
+
 import attrs
 import trio
 
@@ -45,8 +47,9 @@ class Fence:
 
 @attrs.define
 class DeltaStream:
-    deltas: list[Delta]
-    until_ms: float
+    deltas: deque[Delta] = attrs.field(factory=deque)
+    """In order of their ticks."""
+    until_ms: float = 0.0
 
 
 @attrs.define
@@ -93,6 +96,7 @@ class MemoryRedis:
         self.durations = durations or Durations()
         self.subscribers: list[Subscriber] = []
         self._down = False
+        self._up = trio.Event()
         self._position = 0
         self.forget()
 
@@ -125,6 +129,9 @@ class MemoryRedis:
             self.cut()
             for stream in self.slots.values():
                 self._wake(stream)
+        else:
+            self._up.set()
+            self._up = trio.Event()
 
     def cut(self) -> None:
         """Every subscription is lost; each gateway hears Restored when it has its own back."""
@@ -182,6 +189,8 @@ class MemoryRedis:
         """Bring ``subscriber`` back each time that it was lost. Runs until cancelled."""
         while True:
             await subscriber.loss.wait()
+            while self._down:
+                await self._up.wait()
             await trio.sleep(RECONNECT_SECONDS)
             if not self._down:
                 subscriber.restore()

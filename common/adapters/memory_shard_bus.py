@@ -99,10 +99,13 @@ class MemoryShardBus:
         fence.tick = tick
         delta = Delta(chunk, tick, published.prev_tick, published.data)
         now_ms, kept_ms = self._redis.now_ms(), self._redis.durations.deltas_kept_ms
-        old = self._redis.deltas.get(chunk)
-        kept = [] if old is None or old.until_ms <= now_ms else old.deltas
-        kept = [each for each in kept if each.tick >= tick - DELTAS_KEPT_TICKS]
-        self._redis.deltas[chunk] = DeltaStream([*kept, delta], now_ms + kept_ms)
+        stream = self._redis.deltas.get(chunk)
+        if stream is None or stream.until_ms <= now_ms:
+            stream = self._redis.deltas[chunk] = DeltaStream()
+        while stream.deltas and stream.deltas[0].tick < tick - DELTAS_KEPT_TICKS:
+            stream.deltas.popleft()
+        stream.deltas.append(delta)
+        stream.until_ms = now_ms + kept_ms
         self._redis.announce(delta)
 
     def _keep_line(self, line: SessionLine) -> bool:

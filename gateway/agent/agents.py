@@ -105,8 +105,9 @@ class Agents:
     async def _sweep(self) -> None:
         while True:
             await trio.sleep(SWEEP_SECONDS)
+            now = self._outside.clock.now()
             for conversation in tuple(self._conversations):
-                conversation.sweep()
+                conversation.sweep(now)
 
     async def __call__(
         self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable

@@ -11,6 +11,7 @@ import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
 
 import attrs
 import trio
@@ -260,11 +261,11 @@ class Conversation:
 
     # What is done from time to time
 
-    def sweep(self) -> None:
+    def sweep(self, now: datetime) -> None:
         """Look after what no message tells of."""
         if self._is_ending:
             return
-        if self._outside.clock.now() >= self._admitted.session.expires_at:
+        if now >= self._admitted.session.expires_at:
             self._end_soon()
         elif self._follower.look():
             self._do_soon(self._ask_where)

@@ -79,8 +79,6 @@ async def ask_postgres(call: Awaitable[T]) -> T:
 
 
 async def _bounded(call: Awaitable[T], seconds: float, whom: str) -> T:
-    try:
-        with trio.fail_after(seconds):
-            return await call
-    except trio.TooSlowError:
-        raise InDoubt(f"{whom} did not answer within {seconds} s") from None
+    with trio.move_on_after(seconds):
+        return await call
+    raise InDoubt(f"{whom} did not answer within {seconds} s")

@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin
 import attrs
 import msgspec
 
-from common.wire import wire_name
+from common.structuring import wire_name
 
 Schema = dict[str, Any]
 

@@ -47,7 +47,7 @@ class Attendance:
                 await self.reader.wait_opened()
         first = self.telling.in_order(self.reader.take())
         self.beat_at = trio.current_time() + HEARTBEAT_SECONDS
-        await self._put([*ready, *await self._tell(first)])
+        await self._tell(first, ready)
 
     async def begin_anew(self) -> None:
         """Go on with one who was too slow, and hears nothing at the moment: ``telling`` is old."""
@@ -67,7 +67,7 @@ class Attendance:
                 return
             with trio.move_on_at(self.beat_at):
                 await self.reader.wait()
-            await self._put(await self._next())
+            await self._tell_next()
 
     def leave(self) -> None:
         """Hear no more; harmless when it did not begin."""
@@ -78,19 +78,30 @@ class Attendance:
     def _is_caught_up(self) -> bool:
         return self.reader.is_empty and self.telling.has_begun
 
-    async def _next(self) -> list[Line]:
+    async def _tell_next(self) -> None:
         if not self.reader.is_slow:
-            return await self._tell(self.reader.take(SPECTATOR_TAKE_MAX))
-        # No await in here: what is heard from now on follows exactly what is shown.
+            await self._tell(self.reader.take(SPECTATOR_TAKE_MAX))
+            return
+        # No await in between: what is heard from now on follows exactly what is shown.
         self.reader.begin_anew()
-        return self._all_anew()
+        await self._put(self._all_anew())
 
     def _all_anew(self) -> list[Line]:
         known = [self._feeds.show(chunk) for chunk in self.view.chunks]
         return self.telling.all_anew([static for static in known if static is not None])
 
-    async def _tell(self, items: Sequence[Static | FeedDelta]) -> list[Line]:
-        return [line for item in items for line in await self.telling.tell(item)]
+    async def _tell(self, items: Sequence[Static | FeedDelta], lines: Sequence[Line] = ()) -> None:
+        """Tell ``lines`` and then ``items``: together, but what one chunk's replay is, by itself.
+
+        That can be a megabyte: it goes before the next chunk's is read.
+        """
+        told = list(lines)
+        for item in items:
+            told += await self.telling.tell(item)
+            if len(told) > SPECTATOR_TAKE_MAX:
+                await self._put(told)
+                told = []
+        await self._put(told)
 
     async def _put(self, lines: Sequence[Line]) -> None:
         for some in in_portions(lines):

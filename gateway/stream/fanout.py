@@ -17,8 +17,8 @@ import trio
 from common.grid import ChunkId
 from common.limits import FAN_OUT_SENDS, HEARTBEAT_SECONDS, SWEEP_SECONDS
 from gateway.metrics import SPECTATOR_EVENTS
-from gateway.ports import Bus
 from gateway.stream.audience import GONE, Audience, Block, Member
+from gateway.stream.backlog import Backlog
 from gateway.stream.feeds import Feeds
 from gateway.stream.position import Position
 from gateway.stream.telling import Telling
@@ -29,11 +29,12 @@ class FanOut:
     """``run`` must be running for anything to be written."""
 
     _feeds: Feeds
-    _bus: Bus
+    _backlog: Backlog
     _audiences: dict[tuple[ChunkId, ...], Audience] = attrs.field(factory=dict, init=False)
     _told: deque[Audience] = attrs.field(factory=deque, init=False)
     """Those that have something to be taken."""
     _woken: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _joined: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __len__(self) -> int:
         return len(self._audiences)
@@ -56,9 +57,10 @@ class FanOut:
         """
         audience = self._audiences.get(chunks)
         if audience is None:
-            telling = Telling.going_on(chunks, self._bus, position)
+            telling = Telling.going_on(chunks, self._backlog, position)
             audience = Audience(chunks, telling, self._feeds, self._note, beat_at)
             self._audiences[chunks] = audience
+            self._joined.set()
             audience.open()
         elif audience.position != position:
             return None
@@ -95,6 +97,9 @@ class FanOut:
 
     async def _beat(self) -> NoReturn:
         while True:
+            if not self._audiences:
+                self._joined = trio.Event()
+                await self._joined.wait()
             await trio.sleep(SWEEP_SECONDS)
             now = trio.current_time()
             for audience in tuple(self._audiences.values()):

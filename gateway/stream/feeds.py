@@ -9,6 +9,7 @@ one task a feed, which lives as long as somebody listens and a few seconds more.
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Literal, Protocol
 
 import attrs
@@ -250,12 +251,10 @@ async def _is_deserted(feed: _Feed) -> bool:
 
 async def _is_done(act: Awaitable[object]) -> bool:
     """Whether ``act`` went well, in time. If not, the way of all feeds is to try again later."""
-    try:
-        with trio.fail_after(REDIS_SECONDS_MAX):
-            await act
-    except (Trouble, trio.TooSlowError):
-        return False
-    return True
+    with suppress(Trouble), trio.move_on_after(REDIS_SECONDS_MAX):
+        await act
+        return True
+    return False
 
 
 async def _pause() -> Literal[False]:

@@ -139,11 +139,13 @@ def _catch_up(state: Following, items: Iterable[FeedDelta]) -> Step:
             told.append(TellDelta(item))
         elif item.delta.tick > replica.tick:
             waiting.append(item)  # Else it was told before.
-    caught_up = attrs.evolve(
-        state,
-        replica=replica,
-        filling=bool(waiting),
-        pending=tuple(waiting[-FEED_PENDING_MAX:]),
+    caught_up = Following(
+        replica,
+        state.asking,
+        bool(waiting),
+        state.asks,
+        state.restores,
+        tuple(waiting[-FEED_PENDING_MAX:]),
     )
     return Step(caught_up, tuple(told))
 

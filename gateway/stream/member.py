@@ -24,9 +24,9 @@ from common.limits import (
 )
 from gateway.metrics import SPECTATOR_EVENTS, SPECTATORS, SPECTATORS_SENT_AWAY
 from gateway.plain import PlainConnection
-from gateway.ports import Bus
 from gateway.stream.attendance import Attendance
 from gateway.stream.audience import GONE, Audience, Block
+from gateway.stream.backlog import Backlog
 from gateway.stream.fanout import FanOut
 from gateway.stream.feeds import Feeds
 from gateway.stream.overflow import Overflows
@@ -51,7 +51,7 @@ class House:
     """What all members share. ``readers`` are those with a task: a write of theirs may be stuck."""
 
     feeds: Feeds
-    bus: Bus
+    backlog: Backlog
     fan_out: FanOut
     nursery: trio.Nursery
     readers: set[FeedReader | Reader[Block]]
@@ -138,7 +138,7 @@ class Member:
 
     async def _open(self, view: View) -> None:
         reader = FeedReader(self.give_up, set(view.chunks))
-        attendance = self._attendance(view, reader, Telling(view, self._house.bus))
+        attendance = self._attendance(view, reader, Telling(view, self._house.backlog))
         await self._attend(attendance, attendance.begin)
 
     async def _catch_up(self, reader: Reader[Block], position: Position, rest: bytes) -> None:
@@ -168,7 +168,7 @@ class Member:
     async def _begin_anew(self, position: Position, beat_at: float) -> None:
         self._leave()
         self.behind = None
-        telling = Telling.going_on(self._chunks, self._house.bus, position)
+        telling = Telling.going_on(self._chunks, self._house.backlog, position)
         reader = FeedReader(self.give_up, set(), self._overflows)
         attendance = self._attendance(View(self._chunks), reader, telling)
         attendance.beat_at = beat_at

@@ -9,7 +9,7 @@ proves nothing: at worst a client that makes one up is shown a chunk anew.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -41,6 +41,26 @@ def encode(position: Position) -> str:
         for chunk, mark in position.items()
     ]
     return f"1.{base}.{'.'.join(parts)}"
+
+
+def ids_of(position: Position, chunk: ChunkId, ticks: Iterable[Tick]) -> Iterator[str]:
+    """Yield the id of ``position`` with ``chunk``, which is in it, at each of ``ticks`` in turn.
+
+    As ``encode``, but what was missed of a view of 25 chunks has thousands of them.
+    """
+    generation = position[chunk].generation
+    others = [mark.tick for other, mark in position.items() if other != chunk]
+    part = f".{chunk.replace(':', '~')}~{generation}~"
+    if not others:
+        yield from (f"1.{tick}{part}0" for tick in ticks)
+        return
+    base = min(others)
+    head, _, tail = encode({**position, chunk: Mark(generation, base)}).partition(f"{part}0")
+    for tick in ticks:
+        if tick >= base:
+            yield f"{head}{part}{tick - base}{tail}"
+        else:
+            yield encode({**position, chunk: Mark(generation, tick)})
 
 
 def decode(text: str) -> Position | None:

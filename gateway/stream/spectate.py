@@ -43,6 +43,7 @@ from gateway.ports import Bus
 from gateway.refuse import answer_options, refuse
 from gateway.stream.attendance import Attendance
 from gateway.stream.audience import Block
+from gateway.stream.backlog import Backlog
 from gateway.stream.fanout import FanOut
 from gateway.stream.feeds import Feeds
 from gateway.stream.member import SECONDS_TO_CLOSE, House, Member
@@ -71,12 +72,14 @@ class Spectators:
     _takeover: Takeover | None = attrs.field(factory=make_takeover)
     _seats: Seats = attrs.field(init=False)
     _readers: set[FeedReader | Reader[Block]] = attrs.field(factory=set, init=False)
+    _backlog: Backlog = attrs.field(init=False)
     _fan_out: FanOut = attrs.field(init=False)
     _house: House | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._seats = Seats(self._settings.spectators_per_address, self._settings.spectators_max)
-        self._fan_out = FanOut(self._feeds, self._bus)
+        self._backlog = Backlog(self._bus)
+        self._fan_out = FanOut(self._feeds, self._backlog)
 
     @property
     def count(self) -> int:
@@ -99,7 +102,7 @@ class Spectators:
     async def _serve_members(self) -> None:
         async with trio.open_nursery() as members:
             self._house = House(
-                self._feeds, self._bus, self._fan_out, members, self._readers, self._stop
+                self._feeds, self._backlog, self._fan_out, members, self._readers, self._stop
             )
             await self._stop.wait()
             members.cancel_scope.deadline = trio.current_time() + GRACE_SECONDS
@@ -230,7 +233,7 @@ class Spectators:
         attendance = Attendance(
             view,
             reader,
-            Telling(view, self._bus),
+            Telling(view, self._backlog),
             pen,
             self._feeds,
             lambda: connection is not None and connection.has_vanished,
@@ -250,8 +253,10 @@ def _bounded(send: ASGISendCallable) -> ASGISendCallable:
     """
 
     async def send_in_time(event: ASGISendEvent) -> None:
-        with trio.fail_after(STILL_SECONDS_MAX):
+        with trio.move_on_after(STILL_SECONDS_MAX):
             await send(event)
+            return
+        raise trio.TooSlowError
 
     return send_in_time
 

@@ -21,8 +21,8 @@ from common.grid import ChunkId
 from common.limits import READY_LINES_MAX, REDIS_SECONDS_MAX, TICK_HZ
 from common.refusals import ResyncReason
 from gateway.metrics import SPECTATOR_RESYNCS
-from gateway.ports import Bus
 from gateway.stream import position, replay
+from gateway.stream.backlog import Backlog
 from gateway.stream.follow import FeedDelta, Static
 from gateway.stream.position import Mark, Position
 from gateway.stream.view import View
@@ -42,7 +42,7 @@ class Line:
 @attrs.define(eq=False)
 class Telling:
     _view: View
-    _bus: Bus
+    _backlog: Backlog
     _sent: dict[ChunkId, Mark] = attrs.field(init=False)
     _begun: set[ChunkId] = attrs.field(factory=set, init=False)
     """Chunks that this connection was shown: a Static of one of these is a resync."""
@@ -52,9 +52,9 @@ class Telling:
         self._sent = dict(self._view.position or {})
 
     @classmethod
-    def going_on(cls, chunks: tuple[ChunkId, ...], bus: Bus, position: Position) -> Telling:
+    def going_on(cls, chunks: tuple[ChunkId, ...], backlog: Backlog, position: Position) -> Telling:
         """Tell on what somebody was told up to ``position``, which has all of ``chunks``."""
-        telling = cls(View(chunks, position=position), bus)
+        telling = cls(View(chunks, position=position), backlog)
         telling._begun = set(chunks)
         return telling
 
@@ -86,7 +86,7 @@ class Telling:
     def tell_on(self, item: Static | FeedDelta) -> list[Line]:
         """Tell an item of a chunk that has begun."""
         if isinstance(item, FeedDelta):
-            return self._deltas([item.delta])
+            return self._deltas(item.delta.chunk, [item.delta])
         return [_resync("out_of_range", item.chunk), self._static(item)]
 
     def all_anew(self, shown: Sequence[Static]) -> list[Line]:
@@ -106,7 +106,7 @@ class Telling:
         deltas = await self._missed(mark, static)
         if deltas is None:
             return [_resync("out_of_range", static.chunk), self._static(static)]
-        return self._deltas(deltas)
+        return self._deltas(static.chunk, deltas)
 
     async def _missed(self, mark: Mark, static: Static) -> Sequence[Delta] | None:
         tick = replay.read_from(mark, static)
@@ -114,7 +114,8 @@ class Telling:
             return None if tick is None else ()
         try:
             with trio.fail_after(REDIS_SECONDS_MAX):
-                deltas = await self._bus.deltas_after(static.chunk, tick)
+                until = max(mark.tick, static.tick)
+                deltas = await self._backlog.deltas(static.chunk, tick, until)
         except (Trouble, trio.TooSlowError):
             return None  # Then it can't be said what was missed, and the client is told so.
         return replay.missed(mark, static, deltas)
@@ -123,13 +124,15 @@ class Telling:
         self._sent[static.chunk] = Mark(static.generation, static.tick)
         return Line("chunk_static", static.data, position.encode(self._sent))
 
-    def _deltas(self, deltas: Iterable[Delta]) -> list[Line]:
-        lines = []
-        for delta in deltas:
-            mark = self._sent[delta.chunk]
-            if delta.tick > mark.tick:  # Else a replay or a static has told it already.
-                self._sent[delta.chunk] = Mark(mark.generation, delta.tick)
-                lines.append(Line("chunk_delta", delta.data, position.encode(self._sent)))
+    def _deltas(self, chunk: ChunkId, deltas: Iterable[Delta]) -> list[Line]:
+        """Tell those, in order, that no replay and no static has told already."""
+        mark = self._sent[chunk]
+        new = [delta for delta in deltas if delta.tick > mark.tick]
+        if not new:
+            return []
+        ids = position.ids_of(self._sent, chunk, [delta.tick for delta in new])
+        lines = [Line("chunk_delta", delta.data, id) for delta, id in zip(new, ids, strict=True)]
+        self._sent[chunk] = Mark(mark.generation, new[-1].tick)
         return lines
 
 

@@ -11,6 +11,7 @@ const FADE_MS = 600;
 const PULSE_MS = 2200;
 const RING_PIXELS = 4;        // Between the followed one's tile and the ring around it.
 const GOLD = "232 193 112";
+const GOLD_ON_LIGHT = "154 107 18";
 
 export class Drawing {
   constructor(canvas, camera) {
@@ -63,6 +64,8 @@ export class Drawing {
     return seen.sort((a, b) => a.y - b.y);
   }
 
+  get #gold() { return this.dark.matches ? GOLD : GOLD_ON_LIGHT; }
+
   get #size() { return Math.max(TILE_MIN, this.camera.scale * 0.82); }
 
   #tile({ agent, x, y }) {
@@ -80,10 +83,10 @@ export class Drawing {
     const { pen } = this;
     pen.beginPath();
     pen.arc(x, y, this.#size * 0.75 + RING_PIXELS, 0, 2 * Math.PI);
-    pen.fillStyle = `rgb(${GOLD} / 16%)`;
+    pen.fillStyle = `rgb(${this.#gold} / 16%)`;
     pen.fill();
     pen.lineWidth = 1.5;
-    pen.strokeStyle = `rgb(${GOLD} / 90%)`;
+    pen.strokeStyle = `rgb(${this.#gold} / 90%)`;
     pen.stroke();
   }
 
@@ -96,9 +99,9 @@ export class Drawing {
     const size = CHUNK * camera.scale;
     const glow = 1 - part;
     pen.lineWidth = 2;
-    pen.strokeStyle = `rgb(${GOLD} / ${38 * glow}%)`;
+    pen.strokeStyle = `rgb(${this.#gold} / ${38 * glow}%)`;
     pen.strokeRect(x + 1, y + 1, size - 2, size - 2);
-    pen.fillStyle = `rgb(${GOLD} / ${6 * glow}%)`;
+    pen.fillStyle = `rgb(${this.#gold} / ${6 * glow}%)`;
     pen.fillRect(x, y, size, size);
   }
 

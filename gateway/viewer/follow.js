@@ -5,6 +5,7 @@
 import { CHUNK } from "./world.js";
 
 const ASK_AGAIN_MS = 4000;
+const ANSWER_MS_MAX = 4000;      // A question that hangs would take a connection from the stream.
 const PATIENCE_MS = 1200;       // It may only be between two chunks.
 const AGENT_ID = /^[0-9A-Za-z_-]{1,64}$/;
 
@@ -80,7 +81,7 @@ export class Follow {
 // What the server says; null: there is nobody of that id; undefined: it does not say.
 async function askFor(id) {
   try {
-    const response = await fetch(`/v1/agents/${encodeURIComponent(id)}`);
+    const response = await fetch(`/v1/agents/${encodeURIComponent(id)}`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
     if (response.status === 404) return null;
     return response.ok ? await response.json() : undefined;
   } catch {

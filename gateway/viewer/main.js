@@ -144,6 +144,7 @@ function followed(id) {
 
 function shownMoment() {
   if (!timebar.isPast) past.leave();
+  panel.past(timebar.isPast);
   notes.show(timebar.moment);
   refresh();
 }

@@ -1,12 +1,13 @@
 // The map in the corner: which chunks are awake, which were seen from here, and what the window
 // shows of them. Where something happens it learns from /v1/chunks, every few seconds while it is seen.
+// Of a shard with very many awake chunks that names the fullest; it says so when there are more.
 
 import { colourOfGround } from "./terrain.js";
 import { CHUNK } from "./world.js";
 
-const ASK_MS = 4000;
+const ASK_MS = 4000;            // An answer later than the next question takes a connection from the stream.
 const DRAW_MS = 120;            // At most this often, however much moves.
-const REACH_MIN = 3;            // Chunks to each side that are shown, at least and
+const REACH_MIN = 2;            // Chunks to each side that are shown, at least and
 const REACH_MAX = 12;           // at most: beyond that awake chunks are dots at the rim.
 const THUMB = 10;               // Pixels a side of a chunk's ground.
 const GOLD = "232 193 112";
@@ -17,7 +18,7 @@ export class Minimap {
   constructor(canvas, camera) {
     this.canvas = canvas;
     this.camera = camera;
-    this.awake = new Map();     // chunk id -> agents
+    this.awake = new Map();     // chunk id -> agents, as the server named them
     this.total = 0;
     this.thumbs = new Map();    // chunk id -> {generation, canvas}, oldest first
     this.reach = REACH_MIN;
@@ -40,7 +41,7 @@ export class Minimap {
   async #ask() {
     if (document.hidden || !this.canvas.clientWidth) return;
     try {
-      const response = await fetch("/v1/chunks");
+      const response = await fetch("/v1/chunks", { signal: AbortSignal.timeout(ASK_MS) });
       if (!response.ok) return;
       const { chunks, active_chunks } = await response.json();
       this.awake = new Map(chunks.map(({ chunk, agents }) => [chunk, agents]));
@@ -48,13 +49,16 @@ export class Minimap {
     } catch {
       return;  // What is known stays.
     }
-    this.canvas.setAttribute("aria-label", this.#inWords());
+    this.canvas.setAttribute("aria-label", `Map. ${this.#inWords()}`);
+    this.canvas.title = this.#inWords();
     this.changed(this.world);
   }
 
   #inWords() {
     const fullest = [...this.awake].slice(0, 5).map(([chunk, agents]) => `${chunk} with ${agents}`).join(", ");
-    return `Map. ${this.total} chunks are awake${fullest && `: ${fullest}`}.`;
+    const isPart = this.total > this.awake.size;
+    const chunks = this.total === 1 ? "1 chunk is awake" : `${this.total.toLocaleString()} chunks are awake`;
+    return `${chunks}${isPart ? `, the ${this.awake.size} fullest are shown` : ""}${fullest && `: ${fullest}`}.`;
   }
 
   draw() {
@@ -76,7 +80,7 @@ export class Minimap {
       const [x, y] = place(...cornerOf(id));
       if (x > -size && y > -size && x < side && y < side) pen.drawImage(canvas, x, y, size + 0.5, size + 0.5);
     }
-    for (const [id, agents] of this.awake) this.#glow(pen, place(...cornerOf(id)), size, side, agents, gold);
+    for (const [id, agents] of this.shown()) this.#glow(pen, place(...cornerOf(id)), size, side, agents, gold);
     pen.fillStyle = this.dark.matches ? "#fff" : "#24221d";
     for (const agent of this.world.agents.values()) {
       const [x, y] = place(agent.x, agent.y);
@@ -87,6 +91,13 @@ export class Minimap {
     pen.strokeStyle = this.dark.matches ? "rgb(255 255 255 / 75%)" : "rgb(0 0 0 / 65%)";
     pen.lineWidth = 1;
     pen.strokeRect(left, top, side - 2 * left, side - 2 * top);
+  }
+
+  // What the server named, and chunks that this page watches with somebody in them.
+  shown() {
+    const known = new Map(this.awake);
+    for (const { id, members } of this.world.chunks.values()) if (members.size) known.set(id, members.size);
+    return known;
   }
 
   // An awake chunk; one that is too far for the map is a dot at its rim.

@@ -5,7 +5,7 @@ import { colourOf } from "./sprites.js";
 
 const LISTED_MAX = 150;         // More names than anybody reads, and a browser makes them in no time.
 const REFRESH_MS = 400;
-const STATES = { connecting: "connecting", live: "live", lost: "reconnecting", past: "past" };
+const STATES = { connecting: "connecting", live: "live", lost: "reconnecting", past: "looking back" };
 const byId = (id) => document.getElementById(id);
 
 export class Panel {
@@ -13,6 +13,8 @@ export class Panel {
     this.on = on;
     this.shown = null;          // What is in the list: world, its version, who is followed.
     this.timer = 0;
+    this.stream = "connecting";
+    this.isPast = false;
     byId("toggle").addEventListener("click", () => this.#open(byId("panel").dataset.open === "false"));
     this.#open(!matchMedia("(max-width: 640px)").matches);
     byId("nearer").addEventListener("click", () => camera.zoom(1.4));
@@ -20,6 +22,18 @@ export class Panel {
   }
 
   state(name) {
+    this.stream = name;
+    this.#state();
+  }
+
+  // While one looks back the stream goes on; but what is seen is not live.
+  past(isPast) {
+    this.isPast = isPast;
+    this.#state();
+  }
+
+  #state() {
+    const name = this.isPast && this.stream === "live" ? "past" : this.stream;
     if (byId("state").dataset.state === name) return;
     byId("state").dataset.state = name;
     byId("state").textContent = STATES[name];

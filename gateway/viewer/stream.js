@@ -2,10 +2,14 @@
 // a pause: the old one is heard until the new one answers, and the new one goes on where it was.
 //
 // The browser's own EventSource reconnects with Last-Event-ID; what it gives up on is retried here.
+// A connection can also fall silent without an end, which a browser does not notice, nor does it show
+// the comments that say that all is well. So after QUIET_MS another one is opened beside it, as for
+// another view; that costs nobody anything, and if it does not answer either, the stream is lost.
 // `on`: {state(name), ready(chunks, resumed), show(static), delta(delta), resync({chunk?, reason})}.
 
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 15000;
+const LOOK_MS = 1000;
 
 export class Stream {
   constructor(on) {
@@ -18,6 +22,11 @@ export class Stream {
     this.timer = 0;
     this.opened = 0;        // How often, for the tests.
     this.isBeginning = false;
+    this.quietMs = 20000;   // Without an event: nobody moves or speaks where one looks, or nobody answers.
+    this.answerMs = 8000;   // For a new one, until it counts as lost.
+    this.heard = Infinity;  // When the last event came.
+    this.asked = 0;         // When the one that is to take over was opened.
+    setInterval(() => this.#look(), LOOK_MS);
     addEventListener("online", () => { if (this.timer) this.#open(); });
   }
 
@@ -41,9 +50,11 @@ export class Stream {
     const source = new EventSource(this.#address());
     const chunks = this.chunks;
     this.next = source;
+    this.asked = performance.now();
     this.opened++;
     const hear = (name, act) => source.addEventListener(name, (message) => {
       if (source !== this.source && source !== this.next) return;
+      this.heard = performance.now();
       if (name === "session_ready") this.#take(source);
       if (message.lastEventId) this.position = message.lastEventId;
       act(JSON.parse(message.data));
@@ -70,6 +81,14 @@ export class Stream {
       this.next = null;
     }
     this.on.state("live");
+  }
+
+  #look() {
+    const now = performance.now();
+    const isQuiet = now - this.heard > this.quietMs;
+    if (this.timer || (this.next ? now - this.asked < this.answerMs : !isQuiet)) return;
+    if (this.next && (isQuiet || !this.source)) this.on.state("lost");
+    this.#open();
   }
 
   #failed(source) {

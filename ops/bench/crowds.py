@@ -19,6 +19,7 @@ from ops.bench.source import CHUNK
 from ops.chaos.cluster import free_ports
 
 PATH = f"/v1/spectate?chunks={CHUNK}"
+FRAMES_PATH = f"/v1/spectate/ws?chunks={CHUNK}"
 SETTLE_SECONDS_MAX = 30.0
 LOOK_SECONDS = 0.1
 
@@ -104,6 +105,6 @@ async def _wait_listening(port: int) -> None:
 
 
 @asynccontextmanager
-async def a_gateway(rig: Rig, site: Site) -> AsyncIterator[Server]:
-    async with rig.gateway(site) as process:
-        yield Server("gateway", process.pid, site.plan.port, PATH)
+async def a_gateway(rig: Rig, site: Site, n: int = 0) -> AsyncIterator[Server]:
+    async with rig.gateway(site, n) as process:
+        yield Server("gateway", process.pid, site.plan.port + n, PATH)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import trio
 
-from ops.bench.crowds import Server, a_crowd, a_gateway, a_rival
+from ops.bench.crowds import FRAMES_PATH, Server, a_crowd, a_gateway, a_rival
 from ops.bench.meter import usage
 from ops.bench.outcome import Figure, percentile
 from ops.bench.rig import Rig
@@ -24,6 +24,8 @@ class Size:
     readers: tuple[int, ...] = (600, 2_000)
     most: int = 5_000
     """Of the gateway alone."""
+    frames: int = 200
+    """On WebSockets, each of which has a task of its own."""
     seconds: float = 12.0
     warm_seconds: float = 2.0
 
@@ -56,6 +58,9 @@ async def measure(rig: Rig, size: Size) -> list[Figure]:
             figures += _compare(count, ours, theirs)
         async with a_gateway(rig, site) as gateway:
             figures += _alone(size.most, await watch(gateway, source, size, size.most))
+        async with a_gateway(rig, site) as gateway:
+            frames = attrs.evolve(gateway, path=FRAMES_PATH)
+            figures += _framed(size.frames, await watch(frames, source, size, size.frames))
     return figures
 
 
@@ -84,6 +89,18 @@ def _alone(count: int, seen: Seen, case: str = "") -> list[Figure]:
         Figure(case, "from publication to reader, p99", seen.p99_ms, "ms", most=p99),
         Figure(case, "memory a reader (RSS)", seen.memory_kb, "KB", most=MEMORY_KB),
         Figure(case, "all came at once: last first event", seen.first_event_s, "s", most=first),
+    ]
+
+
+def _framed(count: int, seen: Seen) -> list[Figure]:
+    """No target: this way is for clients that have no event streams."""
+    case = f"F. fan-out, {count:,} on WebSockets"
+    return [
+        Figure(case, "CPU an event", seen.cpu_us, "µs"),
+        Figure(case, "of those that were due", seen.share, least=SHARE),
+        Figure(case, "from publication to reader, p50", seen.p50_ms, "ms"),
+        Figure(case, "from publication to reader, p99", seen.p99_ms, "ms"),
+        Figure(case, "memory a reader (RSS)", seen.memory_kb, "KB"),
     ]
 
 

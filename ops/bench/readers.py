@@ -3,7 +3,8 @@
 Run as ``python -m ops.bench.readers PORT PATH COUNT SECONDS``: COUNT connect, spread over SECONDS.
 A line on its standard input is answered by one of JSON (``Report``) on what came since the last.
 It does as little as it can for an event: on a machine of two cores the load is part of the
-figure. With ``--still`` they read nothing but the first kilobyte, and have little room.
+figure. With ``--still`` they read nothing but the first kilobyte, and have little room. A PATH that
+ends with ``/ws``, before its query, is that of WebSockets.
 """
 
 from __future__ import annotations
@@ -43,6 +44,28 @@ class Report:
     first_statics: int = 0
 
 
+@attrs.frozen
+class Medium:
+    """How it is asked for, and what is looked for in what comes; no frame is taken apart."""
+
+    upgrade: str
+    event: bytes
+    """Once in each event, whole."""
+    first: bytes
+    static: bytes
+    """Of a static or a delta."""
+
+
+SSE = Medium("Accept: text/event-stream\r\n", b"\n\n", b"event:", b"event: chunk_")
+WEBSOCKET = Medium(
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    b'{"event":',
+    b'{"event":',
+    b'{"event":"chunk_',
+)
+
+
 @attrs.define(eq=False)
 class _Reader:
     sock: socket.socket
@@ -52,19 +75,27 @@ class _Reader:
     """What came until the first static; None from then on."""
     seen: bool = False
     last: bytes = b""
+    """The end of what was read, which may be the beginning of an ``event`` mark."""
 
 
 @attrs.define(eq=False)
 class Readers:
     _port: int
-    _request: bytes
+    _path: str
     _count: int
     _seconds: float
     _still: bool
     _epoll: select.epoll = attrs.field(factory=lambda: select.epoll(), init=False)
     _readers: dict[int, _Reader] = attrs.field(factory=dict, init=False)
     _report: Report = attrs.field(factory=Report, init=False)
+    _medium: Medium = attrs.field(init=False)
+    _request: bytes = attrs.field(init=False)
     _reads: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._medium = WEBSOCKET if self._path.partition("?")[0].endswith("/ws") else SSE
+        head = f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
+        self._request = f"{head}{self._medium.upgrade}\r\n".encode()
 
     def run(self) -> NoReturn:
         self._epoll.register(sys.stdin, select.EPOLLIN)
@@ -119,9 +150,9 @@ class Readers:
             self._begin(reader, data)
             if self._still and reader.seen:
                 self._epoll.unregister(fd)
-        # An event ends with an empty line, which may come in two pieces.
-        self._report.events += (reader.last + data).count(b"\n\n")
-        reader.last = data[-1:]
+        mark = self._medium.event  # It may come in two pieces.
+        self._report.events += (reader.last + data).count(mark)
+        reader.last = (reader.last + data)[1 - len(mark) :]
         self._reads += 1
         if self._reads % SAMPLE_EVERY == 0:
             for at in SAID_AT.findall(data):
@@ -131,11 +162,11 @@ class Readers:
         assert reader.head is not None
         report, seconds = self._report, monotonic() - reader.began
         reader.head += data
-        if not reader.seen and b"event:" in reader.head:
+        if not reader.seen and self._medium.first in reader.head:
             reader.seen = True
             report.first_events += 1
             report.first_event_s = max(report.first_event_s, seconds)
-        if b"event: chunk_" in reader.head:
+        if self._medium.static in reader.head:
             reader.head = None
             report.first_statics += 1
             report.first_static_s = max(report.first_static_s, seconds)
@@ -154,5 +185,4 @@ class Readers:
 
 if __name__ == "__main__":
     port, path, count, seconds, *more = sys.argv[1:]
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/event-stream\r\n\r\n"
-    Readers(int(port), request.encode(), int(count), float(seconds), "--still" in more).run()
+    Readers(int(port), path, int(count), float(seconds), "--still" in more).run()

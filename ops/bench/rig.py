@@ -83,14 +83,14 @@ class Rig:
     _redis_url: str
 
     @asynccontextmanager
-    async def site(self, name: str) -> AsyncIterator[Site]:
+    async def site(self, name: str, gateways: int = 1) -> AsyncIterator[Site]:
         """A database and a Redis with nothing in them; a block of its own each."""
         await _execute(self._database_url, f"create database {name}")
         url = urlsplit(self._database_url)._replace(path=f"/{name}").geturl()
         await migrate(url, SEED)
         data = self.folder / name
         (data / "run").mkdir(parents=True)
-        plan = Plan(HOST, free_ports(1), 1, 1, 0, data, "json")
+        plan = Plan(HOST, free_ports(gateways), gateways, 1, 0, data, "json")
         async with open_postgres(url) as store, open_redis(self._redis_url) as redis:
             await redis.command("FLUSHALL")
             yield Site(plan, url, self._redis_url, store, redis)
@@ -102,8 +102,9 @@ class Rig:
             yield process
 
     @asynccontextmanager
-    async def gateway(self, site: Site) -> AsyncIterator[Process]:
-        (spec,) = site.plan.gateway_specs(site.database_url, site.redis_url)
+    async def gateway(self, site: Site, n: int = 0) -> AsyncIterator[Process]:
+        """The ``n``-th one of the site."""
+        spec = site.plan.gateway_specs(site.database_url, site.redis_url)[n]
         free = attrs.evolve(spec, environment={**spec.environment, **dict.fromkeys(SETTINGS, "0")})
         async with _running(site, free) as process:
             yield process

@@ -6,7 +6,7 @@ The same text is published for the rival, so that both have the same to do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic_ns
 
@@ -37,6 +37,8 @@ class Source:
     _redis: Redis
     _bus: RedisShardBus
     delta_bytes: int = 300
+    chunks: Sequence[ChunkId] = (CHUNK,)
+    """All do the same at the same ticks; the rival hears of the first."""
     tick: Tick = attrs.field(default=Tick(1), init=False)
 
     async def serve(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -54,19 +56,26 @@ class Source:
             with trio.move_on_at(due):
                 await stop.wait()
 
+    async def say_past(self, ticks: int) -> None:
+        """Say so many ticks at once, as if it had been speaking for long."""
+        for _ in range(ticks):
+            await self._say()
+
     async def _say(self) -> None:
         before, self.tick = self.tick, Tick(self.tick + 1)
-        data = self._delta(before)
-        published = PublishedDelta(CHUNK, Epoch(1), self.tick, before, data)
-        await self._bus.publish(_SLOT, _HOLDER, Outgoing(deltas=[published]))
-        await self._redis.command("PUBLISH", CHANNEL, data)
+        deltas = [
+            PublishedDelta(chunk, Epoch(1), self.tick, before, self._delta(chunk, before))
+            for chunk in self.chunks
+        ]
+        await self._bus.publish(_SLOT, _HOLDER, Outgoing(deltas=deltas))
+        await self._redis.command("PUBLISH", CHANNEL, deltas[0].data)
 
-    def _delta(self, before: Tick) -> bytes:
+    def _delta(self, chunk: ChunkId, before: Tick) -> bytes:
         """When it was said is in it, for the readers."""
         said = f"@{monotonic_ns()}@"
-        bare = wire.encode(ChunkDelta(CHUNK, self.tick, before, [Said(AgentId("agt_1"), said)]))
+        bare = wire.encode(ChunkDelta(chunk, self.tick, before, [Said(AgentId("agt_1"), said)]))
         text = said + "." * max(0, self.delta_bytes - len(bare))
-        return wire.encode(ChunkDelta(CHUNK, self.tick, before, [Said(AgentId("agt_1"), text)]))
+        return wire.encode(ChunkDelta(chunk, self.tick, before, [Said(AgentId("agt_1"), text)]))
 
     async def _hold(self, *, task_status: trio.TaskStatus[None]) -> None:
         leases = RedisLeases(self._redis)
@@ -93,9 +102,11 @@ class Source:
 
 
 @asynccontextmanager
-async def a_source(redis: Redis, delta_bytes: int = 300) -> AsyncIterator[Source]:
+async def a_source(
+    redis: Redis, delta_bytes: int = 300, chunks: Sequence[ChunkId] = (CHUNK,)
+) -> AsyncIterator[Source]:
     """Shows are answered for as long as the block lasts; deltas are said by ``speak``."""
-    source = Source(redis, RedisShardBus(redis), delta_bytes)
+    source = Source(redis, RedisShardBus(redis), delta_bytes, chunks)
     async with trio.open_nursery() as nursery:
         await nursery.start(source.serve)
         yield source

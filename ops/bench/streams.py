@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 from rich.console import Console
 
-from ops.bench import arriving, fanning, stopping
+from ops.bench import arriving, fanning, replaying, stopping
 from ops.bench.command import Cases, command_of, measure
 from ops.bench.outcome import Figure
 
@@ -24,19 +24,22 @@ class Sizes:
     fanning: fanning.Size = attrs.field(factory=fanning.Size)
     arriving: arriving.Size = attrs.field(factory=arriving.Size)
     stopping: stopping.Size = attrs.field(factory=stopping.Size)
+    replaying: replaying.Size = attrs.field(factory=replaying.Size)
 
     def cases(self) -> Cases:
         return {
             "fanning": lambda rig: fanning.measure(rig, self.fanning),
             "arriving": lambda rig: arriving.measure(rig, self.arriving),
             "stopping": lambda rig: stopping.measure(rig, self.stopping),
+            "replaying": lambda rig: replaying.measure(rig, self.replaying),
         }
 
 
 QUICK = Sizes(
-    fanning.Size(readers=(600,), most=1_000, seconds=4, warm_seconds=1),
-    arriving.Size(readers=300, within_seconds=0.5),
-    stopping.Size(readers=200, stopped=50, fill_seconds=8, seconds=3, rounds=1),
+    fanning.Size(readers=(600,), most=1_000, frames=100, seconds=4, warm_seconds=1),
+    arriving.Size(readers=300, within_seconds=0.5, chunks=20, window_seconds=3, turns=1),
+    stopping.Size(readers=150, stopped=50, seconds=3, turns=2, stand_seconds=15),
+    replaying.Size(times=50, view_times=3),
 )
 
 

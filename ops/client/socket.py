@@ -6,6 +6,7 @@ early), so here the stream is ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
@@ -18,7 +19,8 @@ from common.adapters.beside import ungrouped
 _Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 CONNECT_SECONDS_MAX = 15.0  # The gateway itself gives up on a shard after 8 s.
-CLOSE_SECONDS_MAX = 0.2  # For the answer to our close; when we are cancelled nobody reads it.
+CLOSE_SECONDS_MAX = 0.2  # For the answer to our close.
+HANG_UP_SECONDS_MAX = 0.02  # When we are cancelled: nobody reads an answer then.
 
 
 @asynccontextmanager
@@ -32,7 +34,9 @@ async def open_socket(
             try:
                 yield socket
             finally:
-                with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+                is_cancelled = trio.current_effective_deadline() == -math.inf
+                seconds = HANG_UP_SECONDS_MAX if is_cancelled else CLOSE_SECONDS_MAX
+                with trio.move_on_after(seconds, shield=True):
                     await socket.aclose()
                 nursery.cancel_scope.cancel()
 

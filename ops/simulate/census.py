@@ -13,12 +13,12 @@ from collections import Counter
 
 import attrs
 
-from common import wire
 from common.bus import Delta
 from common.events import Entered, Event, Failed, Left, Moved, Said
 from common.frames import ChunkDelta, ChunkStatic
 from common.grid import AgentId, ChunkId, Tick
 from ops.simulate.ledger import Ledger
+from ops.simulate.reading import read_shown
 from ops.transcript import Original
 
 Place = tuple[int, int]
@@ -50,7 +50,8 @@ class Census:
 
     def hear(self, delta: Delta) -> None:
         self._ledger.count("deltas")
-        self._ledger.told(f"{delta.chunk} {delta.prev_tick} {delta.tick}", delta.data.decode())
+        text = delta.data.decode()
+        self._ledger.told(f"{delta.chunk} {delta.prev_tick} {delta.tick}", text)
         parish = self._parish(delta.chunk)
         if self.is_forgotten and parish.original.data.get(delta.tick) == delta.data:
             return
@@ -66,7 +67,9 @@ class Census:
             self._ledger.count("reborn")
         parish.tick = delta.tick
         parish.places = dict(parish.places)
-        for event in wire.decode(delta.data, ChunkDelta).events:
+        frame = read_shown(text)
+        assert isinstance(frame, ChunkDelta), text
+        for event in frame.events:
             self._apply(event, delta.chunk, parish)
         parish.history[delta.tick] = parish.places
         self._check_cells(delta.chunk, parish)

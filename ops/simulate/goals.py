@@ -73,4 +73,4 @@ def _steps(cell: tuple[int, int], here: Position) -> int:
 
 @lru_cache(maxsize=256)
 def floor_of(seed: int, chunk: ChunkId, generation: int) -> list[tuple[int, int]]:
-    return [(x, y) for x, y in terrain_of(seed, chunk, generation).floor()]
+    return terrain_of(seed, chunk, generation).floor()

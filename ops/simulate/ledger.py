@@ -16,6 +16,7 @@ import trio
 EVENTS_KEPT = 100  # The last ones before a violation: what somebody who looks for its cause reads.
 
 LINES_KEPT = 5_000
+LINES_HASHED = 200  # Together: less for each than one by one.
 
 
 @attrs.define(eq=False)
@@ -30,19 +31,27 @@ class Ledger:
     _hash: hashlib.blake2b = attrs.field(
         factory=lambda: hashlib.blake2b(digest_size=16), init=False
     )
+    _unhashed: list[str] = attrs.field(factory=list, init=False)
 
     def event(self, text: str) -> None:
         """Something that happens now and then, and is worth reading."""
-        line = f"{trio.current_time():9.3f} {text}"
-        self.recent.append(line)
-        self.transcript.append(line)
-        self._hash.update(line.encode())
+        self.recent.append(self._note(text))
 
     def told(self, whom: str, data: str) -> None:
         """Something that happens all the time."""
-        line = f"{trio.current_time():9.3f} {whom} {data}"
+        self._note(f"{whom} {data}")
+
+    def _note(self, text: str) -> str:
+        line = f"{trio.current_time():9.3f} {text}"
         self.transcript.append(line)
-        self._hash.update(line.encode())
+        self._unhashed.append(line)
+        if len(self._unhashed) >= LINES_HASHED:
+            self._digest_lines()
+        return line
+
+    def _digest_lines(self) -> None:
+        self._hash.update("".join(self._unhashed).encode())
+        self._unhashed.clear()
 
     def count(self, what: str) -> None:
         self.counts[what] += 1
@@ -56,4 +65,5 @@ class Ledger:
 
     @property
     def digest(self) -> str:
+        self._digest_lines()
         return self._hash.hexdigest()

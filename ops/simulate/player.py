@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-from functools import lru_cache
 from urllib.parse import quote
 
 import attrs
@@ -39,6 +38,7 @@ from ops.simulate.cluster import Cluster
 from ops.simulate.front_desk import SECRET, FrontDesk, Ticket
 from ops.simulate.goals import Goals
 from ops.simulate.plan import Fault
+from ops.simulate.reading import read_shown
 from ops.simulate.sight import Sight
 from ops.simulate.socket import Socket
 
@@ -135,7 +135,7 @@ class Player:
         if not gateways:
             return False
         gateway = self._dice.choice(gateways)
-        socket = self._socket = Socket("websocket", self._hear, self._stir)
+        socket = self._socket = Socket("websocket", self._hear, self._stir, self._dice)
         gateway.serve_agent(self._knock(), socket)
         self._cluster.cuts.threaten(socket, self._dice)
         if self._is_restless():
@@ -281,6 +281,11 @@ class Player:
         assert socket is not None
         assert ticket is not None
         match frame:
+            case ChunkDelta() | ChunkStatic():  # Mostly.
+                before = self._sight.chunk
+                self._sight.see(frame)
+                if before not in (None, self._sight.chunk):
+                    self._came_from = before
             case SessionReady():
                 self._greeted(frame, commanding, socket)
             case Challenge():
@@ -295,11 +300,6 @@ class Player:
                 self._cluster.books.hear(ticket.session, frame)
                 self._position = frame.position
                 commanding.ended(frame)
-            case ChunkStatic() | ChunkDelta():
-                before = self._sight.chunk
-                self._sight.see(frame)
-                if before not in (None, self._sight.chunk):
-                    self._came_from = before
             case _:
                 pass
 
@@ -327,10 +327,8 @@ def _is_open(pending: Pending) -> bool:
     return not (is_refused or pending.lost or pending.result is not None)
 
 
-@lru_cache(maxsize=4_096)
 def read_frame(text: str) -> ServerFrame:
-    """The same delta goes to many: it is read once."""
-    return wire.structure_leniently(wire.parse(text), ServerFrame)
+    return read_shown(text) or wire.structure_leniently(wire.parse(text), ServerFrame)
 
 
 def websocket_scope(path: str, query: str, authorization: str = "") -> WebsocketScope:

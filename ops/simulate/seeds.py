@@ -70,7 +70,7 @@ def run_one(plan: Plan, console: Console, *, verbose: bool) -> bool:
         tell(outcome, console)
     console.print(_in_short(outcome.counts), highlight=False)
     console.print(
-        f"seed {plan.seed}: {outcome.seconds:.0f} s simulated in {outcome.took:.1f} s,"
+        f"seed {plan.seed}: {outcome.seconds:.0f} s simulated in {outcome.took:.1f} s of one core,"
         f" {outcome.seconds / outcome.took:.0f} times real time; digest {outcome.digest}",
         highlight=False,
     )

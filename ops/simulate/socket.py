@@ -6,6 +6,7 @@ then is gone; the server may be told of that late, or learns it from a reader th
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Literal, cast
 
@@ -14,6 +15,7 @@ import trio
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent
 
 TO_SERVER_MAX = 1_000  # More than a client says while its server is stopped.
+FULL_RATE = 0.1  # Of what the server writes: the kernel's buffer is full, and others run first.
 
 
 @attrs.define(eq=False)
@@ -23,6 +25,7 @@ class Socket:
     _kind: Literal["http", "websocket"]
     _hear: Callable[[str], None]
     _changed: Callable[[], None]
+    _dice: random.Random
     state: Literal["opening", "open", "refused", "closed"] = attrs.field(
         default="opening", init=False
     )
@@ -58,9 +61,12 @@ class Socket:
         return await self._receiver.receive()
 
     async def send(self, event: ASGISendEvent) -> None:
-        await trio.lowlevel.checkpoint()
-        if self.slow_until > trio.current_time():
+        if self.slow_until and self.slow_until > trio.current_time():
             await trio.sleep_until(self.slow_until)
+        elif self._dice.random() < FULL_RATE:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
         if not self.is_deaf and self.state in ("opening", "open"):
             self._take(event)
 

@@ -24,6 +24,7 @@ from ops.simulate.cluster import Cluster
 from ops.simulate.plan import Fault
 from ops.simulate.player import websocket_scope
 from ops.simulate.process import Gateway
+from ops.simulate.reading import read_shown
 from ops.simulate.socket import Socket
 from ops.simulate.wire import STATE
 from ops.transcript import Transcript
@@ -95,11 +96,11 @@ class Watcher:
         if last_id := self._id_to_show():
             query += f"&last_event_id={quote(last_id)}"
         if self._dice.random() < 0.3:
-            socket = Socket("websocket", self._hear_frame, self._stir)
+            socket = Socket("websocket", self._hear_frame, self._stir, self._dice)
             gateway.serve_frames(websocket_scope("/v1/spectate/ws", query), socket)
         else:
             self._events = Events()
-            socket = Socket("http", self._hear_events, self._stir)
+            socket = Socket("http", self._hear_events, self._stir, self._dice)
             is_plain = self._dice.random() < 0.7
             gateway.serve_events(_http_scope(query, socket if is_plain else None), socket)
         return socket
@@ -130,7 +131,7 @@ class Watcher:
     def _hear(self, id: str, data: str) -> None:
         self._cluster.ledger.told(self.name, data)
         self._cluster.ledger.count("watched")
-        frame = read_frame(data)
+        frame = read_shown(data) or read_frame(data)
         assert frame is not None, data
         if (fault := self._take(frame, data)) is not None:
             self._cluster.ledger.violate(f"{self.name} was told {fault}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 
 import pytest
@@ -134,7 +135,9 @@ def test_the_map_shows_what_is_awake_and_leads_there(world: Cluster, page: Page)
     assert sum(chunk["agents"] for chunk in told["chunks"]) >= 6
     known = page.evaluate("[...tessera.minimap.awake.values()].reduce((sum, n) => sum + n, 0)")
     assert known >= 6
-    assert "chunks are awake" in (page.locator("#map").get_attribute("aria-label") or "")
+    label = page.locator("#map").get_attribute("aria-label") or ""
+    assert re.search(r"chunks? (is|are) awake: ", label)
+    assert "are shown" not in label
     painted = page.evaluate(
         """() => {
             const map = document.getElementById("map");
@@ -146,3 +149,20 @@ def test_the_map_shows_what_is_awake_and_leads_there(world: Cluster, page: Page)
     page.locator("#map").click(position={"x": 120, "y": 20})
     page.wait_for_function("tessera.camera.x > 100 && tessera.camera.y < -50")
     page.wait_for_function("tessera.world.chunks.has('3:-2')", timeout=LIVE_MS_MAX)
+
+
+def test_a_map_that_has_not_all_that_is_awake_says_so_and_has_what_the_page_watches(
+    world: Cluster, page: Page
+) -> None:
+    """A shard names its 256 fullest chunks; one in which somebody is seen is awake anyway."""
+    told = {"active_chunks": 3_000, "chunks": [{"chunk": "9:9", "agents": 40}]}
+    page.route("**/v1/chunks", lambda route: route.fulfill(json=told))
+    look_at(page, world.url())
+    page.wait_for_function("tessera.world.agents.size >= 6", timeout=LIVE_MS_MAX)
+    words = re.compile(r"3,000 chunks are awake, the 1 fullest are shown: 9:9 with 40\.")
+    expect(page.locator("#map")).to_have_attribute("aria-label", words)
+    expect(page.locator("#map")).to_have_attribute("title", words)
+    known = "tessera.minimap.shown().get('{}')"
+    assert page.evaluate(known.format("9:9")) == 40
+    crowded = "[...tessera.world.chunks.values()].find((chunk) => chunk.members.size)"
+    assert page.evaluate(f"tessera.minimap.shown().get({crowded}.id) === {crowded}.members.size")

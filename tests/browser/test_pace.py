@@ -17,6 +17,7 @@ SCRIPT_MS_MAX = 8.0  # Half of a frame. Here it was 3.4, with others at work on 
 
 # Heard as from the stream, five times a second: everybody takes a step.
 CROWD = """(crowd) => {
+    tessera.stream.quietMs = Infinity;
     tessera.stream.source.close();
     const chunks = [...tessera.world.chunks.values()];
     const people = new Map(chunks.map((chunk) => [chunk.id, [...Array(crowd).keys()].map((n) => ({

@@ -106,6 +106,7 @@ def test_while_one_looks_back_the_present_goes_on(world: Cluster, page: Page) ->
     page.locator("#moment").press("ArrowLeft")
     expect(page.locator("#time")).to_have_attribute("data-past", "true")
     expect(page.locator("#ago")).to_have_text("\N{MINUS SIGN}0:02")
+    expect(page.locator("#state")).to_have_text("looking back")
     stood = page.evaluate("tessera.timebar.moment")
     page.wait_for_function(f"tessera.past.moment === {stood}", timeout=LIVE_MS_MAX)
     ticks = "[...tessera.world.chunks.values()].reduce((sum, chunk) => sum + chunk.tick, 0)"

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.freezing import a_way_to
 from tests.browser.looking import LIVE_MS_MAX, look_at, wait_until_live
 from tests.end_to_end.cluster import Cluster, tessera_up
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 
 BOTS = 4
+TICK_MS, GLIDE_MS, CATCH_UP_MS_MAX, CELLS_A_GLIDE = 200, 230, 900, 4  # See ``world.js``.
 # Every 30 ms: what is on the canvas, where everybody is drawn, and where the camera is.
 RECORD = """() => {
     const record = globalThis.record = [];
@@ -64,11 +66,17 @@ def test_a_gateway_restart_is_seen_in_the_state_line_and_nowhere_else(
 
 
 def worst_jump(record: list[dict[str, Any]]) -> float:
-    """By how many cells anybody moved farther, between two samples, than gliding explains."""
+    """By how many cells anybody moved farther, between two samples, than gliding explains.
+
+    Four cells take 230 ms, and so on up to 900 ms; then whoever missed more hurries more.
+    """
+    away = [sample["now"] for sample in record if sample["state"] == "reconnecting"]
+    missed = (away[-1] - away[0]) / TICK_MS + 2 * CELLS_A_GLIDE
+    pace = max(CELLS_A_GLIDE / GLIDE_MS, missed / CATCH_UP_MS_MAX)
     worst = 0.0
     for before, after in pairwise(record):
         places = {id: (x, y) for id, x, y in before["drawn"]}
-        glide = 0.018 * (after["now"] - before["now"])  # Four cells in 230 ms, catching up.
+        glide = pace * (after["now"] - before["now"])
         for id, x, y in after["drawn"]:
             was_x, was_y = places[id]
             worst = max(worst, abs(x - was_x) + abs(y - was_y) - glide)
@@ -139,3 +147,55 @@ def test_another_view_is_opened_before_the_old_one_is_closed(world: Cluster, pag
         sorted(f"{x}:{y}" for x in range(3) for y in range(-1, 2))
     )
     assert page.evaluate("tessera.breaks.count") == 0
+
+
+def test_a_connection_that_falls_silent_is_replaced_and_nothing_is_missed(
+    world: Cluster, page: Page
+) -> None:
+    with a_way_to(world.port) as way:
+        look_at(page, way.url)
+        page.evaluate("Object.assign(tessera.stream, { quietMs: 1500, answerMs: 1500 })")
+        page.wait_for_function("tessera.world.isStirring(performance.now())", timeout=LIVE_MS_MAX)
+        opened = page.evaluate("tessera.stream.opened")
+        way.freeze()
+        frozen = page.evaluate("performance.now()")
+        moved = "[...tessera.world.agents.values()].some((agent) => agent.since > {})"
+        page.wait_for_function(moved.format(frozen + 1500), timeout=2 * LIVE_MS_MAX)
+        assert page.evaluate("tessera.stream.opened") > opened
+        wait_until_live(page)
+        assert page.evaluate("tessera.breaks.count") == 0, "it was resumed, not shown anew"
+
+
+def test_that_nobody_answers_any_more_is_said_and_tried_again(world: Cluster, page: Page) -> None:
+    with a_way_to(world.port) as way:
+        look_at(page, way.url)
+        page.evaluate("Object.assign(tessera.stream, { quietMs: 1500, answerMs: 1500 })")
+        way.freeze()
+        way.is_shut = True
+        expect(page.locator("#state")).to_have_text("reconnecting", timeout=LIVE_MS_MAX)
+        way.is_shut = False
+        wait_until_live(page)
+        expect(page.locator("#note")).to_contain_text("nothing missed", timeout=5_000)
+
+
+def test_where_nothing_happens_the_stream_is_asked_again_and_nobody_notices(
+    world: Cluster, page: Page
+) -> None:
+    page.goto(f"{world.url()}/#at=-100000,100000&zoom=10")
+    wait_until_live(page)
+    page.wait_for_function("tessera.world.chunks.size >= 9", timeout=LIVE_MS_MAX)
+    opened = page.evaluate("tessera.stream.opened")
+    page.evaluate(
+        """() => {
+            tessera.stream.quietMs = 500;
+            globalThis.states = new Set();
+            const { state, show } = tessera.hearing;
+            tessera.hearing.state = (name) => { states.add(name); state(name); };
+            globalThis.whole = 0;
+            tessera.hearing.show = (chunk) => { whole++; show(chunk); };
+        }"""
+    )
+    page.wait_for_function(f"tessera.stream.opened >= {opened + 3}", timeout=LIVE_MS_MAX)
+    assert page.evaluate("[...states]") == ["live"]
+    assert page.evaluate("whole") == 0, "it goes on where it was"
+    expect(page.locator("#note")).to_have_attribute("data-shown", "false")

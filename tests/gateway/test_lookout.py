@@ -81,12 +81,17 @@ async def test_who_is_seen_off_gets_all_that_was_written_whatever_it_said_itself
             assert got == sent
 
 
-async def test_who_does_not_hang_up_is_hung_up_on_in_time(calm: MockClock) -> None:
+@pytest.mark.parametrize("nobody_for_seconds", [0, 5])
+async def test_who_does_not_hang_up_is_hung_up_on_in_time(
+    calm: MockClock, nobody_for_seconds: float
+) -> None:
     with a_pair() as (ours, _):
         async with a_lookout() as lookout:
+            await trio.sleep(nobody_for_seconds)
             began = trio.current_time()
             lookout.see_off(ours, 10)
-            await lookout.wait_idle()
+            with trio.fail_after(60):
+                await lookout.wait_idle()
             assert 10 <= trio.current_time() - began <= 10 + 2 * SWEEP_SECONDS
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -85,3 +86,17 @@ def test_reading_the_words_loads_nothing_heavy() -> None:
     ).stdout.split()
 
     assert not {"trio", "asyncpg", "redis", "httpx", "rich", "quart"} & set(loaded)
+
+
+def test_at_a_commands_end_nobody_looks_for_garbage_any_more() -> None:
+    """Python would, several times: it took most of the time that a process needs to end."""
+
+    async def nothing() -> None:
+        await trio.lowlevel.checkpoint()
+
+    gc.unfreeze()
+    try:
+        run(lambda: nothing)
+        assert gc.get_freeze_count() > 1_000
+    finally:
+        gc.unfreeze()

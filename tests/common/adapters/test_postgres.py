@@ -239,7 +239,7 @@ COMMIT_ONE = """
     select * from journal_commit(
         array[$1], array[$2::bigint], array[1::bigint], array[0], array['{}'::bytea],
         array[$3], array[$4], array[1::bigint], array[1::bigint], array[null::bigint], array[$5],
-        array[null::text], array[null::bigint]
+        array[null::text], array[null::bigint], array[null::text]
     )
 """
 

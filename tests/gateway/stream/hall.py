@@ -15,6 +15,7 @@ from common.grid import ChunkId
 from common.limits import STILL_SECONDS_MAX
 from gateway.lookout import Lookout
 from gateway.plain import PlainAnswer, PlainConnection
+from gateway.stream.backlog import Backlog
 from gateway.stream.fanout import FanOut
 from gateway.stream.member import House, Member
 from gateway.stream.pens import EventStream
@@ -118,8 +119,9 @@ class Hall:
 @asynccontextmanager
 async def a_hall() -> AsyncIterator[Hall]:
     async with a_scene() as scene, trio.open_nursery() as nursery:
-        fan_out = FanOut(scene.feeds, scene.bus)
-        house = House(scene.feeds, scene.bus, fan_out, nursery, set(), trio.Event())
+        backlog = Backlog(scene.bus)
+        fan_out = FanOut(scene.feeds, backlog)
+        house = House(scene.feeds, backlog, fan_out, nursery, set(), trio.Event())
         nursery.start_soon(fan_out.run)
         try:
             yield Hall(scene, house)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.grid import ChunkId, Tick, chunk_id
-from gateway.stream.position import Mark, decode, encode
+from gateway.stream.position import Mark, decode, encode, ids_of
 from tests.gateway.stream.scripted import HERE, THERE
 
 coordinates = st.integers(-42_949_673, 42_949_672)
@@ -21,6 +21,20 @@ def test_a_position_survives_the_way_to_the_client_and_back(
     position: dict[ChunkId, Mark],
 ) -> None:
     assert decode(encode(position)) == position
+
+
+@given(st.data(), positions)
+def test_many_ids_of_one_chunk_are_what_one_at_a_time_would_be(
+    data: st.DataObject, position: dict[ChunkId, Mark]
+) -> None:
+    chunk = data.draw(st.sampled_from(sorted(position)))
+    near = data.draw(st.sampled_from([mark.tick for mark in position.values()]))
+    ticks = [Tick(near + step) for step in range(3)]
+    ticks += data.draw(st.lists(st.integers(0, 10**12).map(Tick)))
+    one_at_a_time = [
+        encode({**position, chunk: Mark(position[chunk].generation, tick)}) for tick in ticks
+    ]
+    assert list(ids_of(position, chunk, ticks)) == one_at_a_time
 
 
 @given(positions)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from common.grid import ChunkId, Tick
+from gateway.stream.backlog import Backlog
 from gateway.stream.follow import Static
 from gateway.stream.position import Mark
 from gateway.stream.telling import Line, Telling
@@ -20,7 +21,7 @@ def ids(lines: list[Line]) -> list[str | None]:
 
 def coming_back(scene: Scene, tick: int) -> Telling:
     view = View((HERE, THERE), came_back=True, position={HERE: Mark(1, Tick(tick))})
-    return Telling(view, scene.bus)
+    return Telling(view, Backlog(scene.bus))
 
 
 async def test_what_a_replay_brought_along_is_not_told_again() -> None:
@@ -42,7 +43,7 @@ async def test_until_its_turn_comes_a_chunk_keeps_the_place_that_the_client_brou
 @pytest.mark.parametrize("again", [5, 9])
 async def test_a_second_static_is_announced(again: int) -> None:
     async with a_scene() as scene:
-        telling = Telling(View((HERE,)), scene.bus)
+        telling = Telling(View((HERE,)), Backlog(scene.bus))
         assert [line.event for line in await telling.tell(shown(5))] == ["chunk_static"]
         lines = await telling.tell(shown(again))
         assert [line.event for line in lines] == ["resync", "chunk_static"]

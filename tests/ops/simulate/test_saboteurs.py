@@ -36,11 +36,11 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
     ("adapters", "likely"),
     [
         (UNFENCED, 14),
-        (FORGETFUL, 13),
+        (FORGETFUL, 0),
         (INDIFFERENT, 3),
-        (AGELESS, 41),
-        (LEAVING, 47),
-        (TRUSTING, 29),
+        (AGELESS, 10),
+        (LEAVING, 7),
+        (TRUSTING, 76),
     ],
     ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers"],
 )

@@ -47,3 +47,22 @@ def test_the_order_of_tasks_follows_from_the_seed() -> None:
 
     assert run_seeded("1", main) == run_seeded("1", main)
     assert run_seeded("1", main) != run_seeded("2", main)
+
+
+def test_time_stands_still_while_anybody_can_run_and_is_the_next_deadline_when_all_wait() -> None:
+    async def main(_: Scheduler) -> list[float]:
+        times: list[float] = []
+
+        async def wait(seconds: float) -> None:
+            await trio.sleep(seconds)
+            times.append(trio.current_time())
+            for _ in range(9):
+                await trio.lowlevel.checkpoint()
+            times.append(trio.current_time())
+
+        async with trio.open_nursery() as nursery:
+            for seconds in (1e9, 0.2, 0.9):
+                nursery.start_soon(wait, seconds)
+        return times
+
+    assert run_seeded("1", main) == [0.2, 0.2, 0.9, 0.9, 1e9, 1e9]
