@@ -107,7 +107,7 @@ class PlainConnection:
 class PlainAnswer:
     """ASGI's ``send`` for a response of unknown length; its head goes with the first of it."""
 
-    _connection: PlainConnection
+    connection: PlainConnection
     _config: Config
     _head: bytes = attrs.field(default=b"", init=False)
 
@@ -125,4 +125,4 @@ class PlainAnswer:
             body = in_chunk(event["body"]) if event["body"] else b""
             last = b"" if event["more_body"] else LAST_CHUNK
             head, self._head = self._head, b""
-            await self._connection.send_all(head + body + last)
+            await self.connection.send_all(head + body + last)

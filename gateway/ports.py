@@ -56,8 +56,15 @@ class Bus(Protocol):
     async def release(self, session: SessionId, connection: int) -> None:
         """The connection is lost: presence runs out in RESUME_MS, if it is still this one."""
 
-    async def refresh(self, sessions: Iterable[SessionId]) -> None:
-        """Presence of ``sessions`` lasts PRESENCE_MS from now."""
+    async def refresh(
+        self, gateway: GatewayId, connections: Sequence[tuple[SessionId, int]]
+    ) -> Sequence[SessionId]:
+        """Presence of the sessions that ``gateway`` serves lasts PRESENCE_MS from now.
+
+        Return those whose binding Redis had lost: they are bound again, under the same number, and
+        may have been told nothing for a while. One that has a later connection by now is left to
+        it, and ``gateway`` hears Replaced with the number it gave.
+        """
 
     async def is_present(self, session: SessionId) -> bool:
         """False once its presence ran out. True when Redis knows nothing: it may have lost it."""

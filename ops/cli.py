@@ -267,8 +267,15 @@ def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: P
     type=Number(0.1, 10_000),
     help="Commands a second, all agents together.",
 )
+@click.option(
+    "--reconnects",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 100_000),
+    help="Instead: cut so many connections by force, and end gateways meanwhile.",
+)
 @click.option("--keep", is_flag=True, help="Keep data and logs although nothing was wrong.")
-def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> None:
+def chaos(minutes: float, seed: int, agents: int, rate: float, reconnects: int, keep: bool) -> None:
     """Kill and pause the processes of a world of its own, and check every promise.
 
     Two gateways, two shards and a spare in a temporary folder. Exit code 1: one was broken.
@@ -278,6 +285,7 @@ def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> No
     def prepare() -> Callable[[], Awaitable[None]]:
         from rich.console import Console
 
+        from ops.chaos.reconnects import RECORDERS, reconnect
         from ops.chaos.run import Order, chaos
         from ops.process import cut_short_by_signals
 
@@ -285,7 +293,10 @@ def chaos(minutes: float, seed: int, agents: int, rate: float, keep: bool) -> No
 
         async def work() -> None:
             nonlocal is_kept
-            is_kept = await chaos(order, Console())
+            if reconnects:
+                is_kept = await reconnect(order, reconnects, RECORDERS, Console())
+            else:
+                is_kept = await chaos(order, Console())
 
         return partial(cut_short_by_signals, work)
 
@@ -317,6 +328,13 @@ def doctor(port: int, data: Path) -> None:
 @click.option(
     "--faults", default="all", show_default=True, help="all, none, or names with commas between."
 )
+@click.option(
+    "--reconnects",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 1_000_000),
+    help="Cut so many connections by force, instead of --minutes.",
+)
 @click.option("--verbose", is_flag=True, help="Show the last things that anybody was told.")
 def simulate(
     seed: int | None,
@@ -327,6 +345,7 @@ def simulate(
     agents: int,
     spectators: int,
     faults: str,
+    reconnects: int,
     verbose: bool,
 ) -> None:
     """Run a whole cluster in one process by SEED, with faults, and check every promise.
@@ -347,7 +366,7 @@ def simulate(
         raise click.BadParameter(
             f"{faults!r} is not all, none, or some of {known}", param_hint="--faults"
         ) from None
-    plan = Plan(seed or 0, minutes, gateways, shards, agents, spectators, named)
+    plan = Plan(seed or 0, minutes, gateways, shards, agents, spectators, named, reconnects)
     console = Console()
     if seeds is None:
         give_up_quietly()  # KeyboardInterrupt would be one more fault of one of the processes.

@@ -8,7 +8,7 @@ the tick is named. What was stored is believed: it goes on from a snapshot that 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -19,7 +19,7 @@ from shard.world.codec import decode_chunk, decode_input, digest, new_chunk
 from shard.world.idle import is_idle, skip_to
 from shard.world.inputs import Input
 from shard.world.state import Chunk
-from shard.world.tick import advance
+from shard.world.tick import TickResult, advance
 
 
 @attrs.frozen
@@ -41,6 +41,8 @@ class Rebuilding:
 
     history: History
     seed: int
+    step: Callable[[Chunk, Sequence[Input]], TickResult] = advance
+    """What makes the next tick; for who wants to know more of each than the chunk."""
     differences: list[Difference] = attrs.field(factory=list, init=False)
     compared: int = attrs.field(default=0, init=False)
     """Digests."""
@@ -80,12 +82,19 @@ class Rebuilding:
         """Let time go on to ``mark``, where ``rows`` are heard."""
         end = Tick(mark - 1) if rows else mark
         while chunk.tick < end:
-            chunk = skip_to(chunk, end) if is_idle(chunk) else _next(chunk, ())
+            chunk = skip_to(chunk, end) if is_idle(chunk) else self._next(chunk, ())
             yield chunk
         if rows:
             inputs = [_input(ordinal, row) for ordinal, row in enumerate(rows)]
             self.heard += len(inputs)
-            yield _next(chunk, inputs)
+            yield self._next(chunk, inputs)
+
+    def _next(self, chunk: Chunk, inputs: Sequence[Input]) -> Chunk:
+        try:
+            return self.step(chunk, inputs).chunk
+        except Exception as error:
+            # A bug anywhere else. Here it is what we are looking for: other rules than then.
+            raise _Broken(Tick(chunk.tick + 1), f"the rules fail on it ({error!r})") from error
 
     def _meet(self, chunk: Chunk | None, snapshot: Snapshot) -> Chunk | None:
         """Compare ``chunk`` with what was saved then; return which of both to go on from."""
@@ -131,14 +140,6 @@ def _input(ordinal: int, row: Row) -> Input:
         return decode_input(row.body)
     except wire.Malformed as error:
         raise _Broken(row.tick, f"its input {ordinal} cannot be read ({error})") from error
-
-
-def _next(chunk: Chunk, inputs: Sequence[Input]) -> Chunk:
-    try:
-        return advance(chunk, inputs).chunk
-    except Exception as error:
-        # A bug anywhere else. Here it is what we are looking for: other rules than then.
-        raise _Broken(Tick(chunk.tick + 1), f"the rules fail on it ({error!r})") from error
 
 
 def _by_tick(rows: Sequence[Row]) -> Mapping[Tick, Sequence[Row]]:

@@ -136,7 +136,7 @@ class MemoryGatewayBus:
     async def bind(self, session: SessionId, gateway: GatewayId) -> Binding:
         await self._redis.turn("bind")
         old = self._redis.bindings.get(session)
-        connection = int(self._redis.now_ms()) if old is None else old.connection + 1
+        connection = max(int(self._redis.now_ms()), old.connection + 1 if old is not None else 0)
         known = old.offers.items() if old is not None else ()
         since_ms = self._redis.now_ms() - OFFER_FORGOTTEN_MS
         offers = {id: ms for id, ms in known if abs(ms) >= since_ms}
@@ -153,10 +153,26 @@ class MemoryGatewayBus:
             bound.gateway = None
             self._stay(session, self._redis.durations.resume_ms)
 
-    async def refresh(self, sessions: Iterable[SessionId]) -> None:
+    async def refresh(
+        self, gateway: GatewayId, connections: Sequence[tuple[SessionId, int]]
+    ) -> Sequence[SessionId]:
         await self._redis.turn("refresh")
-        for session in sessions:
+        for session, _ in connections:
             self._stay(session, self._redis.durations.presence_ms)
+        return [session for session, number in connections if self._mend(session, gateway, number)]
+
+    def _mend(self, session: SessionId, gateway: GatewayId, connection: int) -> bool:
+        """Whether the binding was lost, and is made anew."""
+        known = self._redis.bindings.get(session)
+        if known is not None and known.connection > connection:
+            self._redis.send(gateway, Replaced(session, connection))
+        if known is not None and known.connection >= connection:
+            return False
+        offers = known.offers if known is not None else {}
+        self._redis.bindings[session] = Bound(gateway, connection, offers)
+        if known is not None and known.gateway is not None:
+            self._redis.send(known.gateway, Replaced(session, known.connection))
+        return True
 
     async def is_present(self, session: SessionId) -> bool:
         await self._redis.turn("is_present")

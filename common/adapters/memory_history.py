@@ -9,6 +9,11 @@ from common.journal import History
 
 async def read_history(postgres: MemoryPostgres, chunk: ChunkId) -> History | None:
     await postgres.reached("reading a history")
+    return history_of(postgres, chunk)
+
+
+def history_of(postgres: MemoryPostgres, chunk: ChunkId) -> History | None:
+    """Return the same, in this very moment."""
     kept = postgres.chunks.get(chunk)
     if kept is None:
         return None

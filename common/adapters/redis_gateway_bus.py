@@ -167,9 +167,17 @@ class RedisGatewayBus:
         keys = [topics.binding(session), topics.PRESENCE]
         await self._redis.call(_RELEASE, keys, [session, connection, self._durations.resume_ms])
 
-    async def refresh(self, sessions: Iterable[SessionId]) -> None:
-        words: list[Word] = [self._durations.presence_ms, self._durations.remembered_ms, *sessions]
-        await self._redis.call(_REFRESH, [topics.PRESENCE], words)
+    async def refresh(
+        self, gateway: GatewayId, connections: Sequence[tuple[SessionId, int]]
+    ) -> Sequence[SessionId]:
+        durations = self._durations
+        words: list[Word] = [durations.presence_ms, durations.remembered_ms, gateway]
+        words += [durations.remembered_ms, topics.GATEWAY_PREFIX]
+        for session, connection in connections:
+            words += [session, connection]
+        keys = [topics.PRESENCE, *(topics.binding(session) for session, _ in connections)]
+        lost = cast("list[int]", await self._redis.call(_REFRESH, keys, words))
+        return [connections[position - 1][0] for position in lost]
 
     async def is_present(self, session: SessionId) -> bool:
         return await self._redis.call(_IS_PRESENT, [topics.PRESENCE], [session]) == 1

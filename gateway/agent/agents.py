@@ -114,14 +114,22 @@ class Agents:
         while True:
             await trio.sleep(PRESENCE_BEAT_SECONDS)
             try:
-                await ask_redis(self._outside.bus.refresh(self._present()))
+                outside, present = self._outside, self._present()
+                lost = set(await ask_redis(outside.bus.refresh(outside.gateway, present)))
             except Trouble as trouble:
                 # Presence outlives many beats; a Redis away for longer grants a reprieve itself.
                 _log.warning("presence was not refreshed", error=str(trouble))
+            else:
+                for conversation, session in self._conversations.items():
+                    if session in lost:
+                        conversation.look_again()
 
-    def _present(self) -> set[SessionId]:
-        sessions = self._conversations.items()
-        return {session for conversation, session in sessions if not conversation.is_parting}
+    def _present(self) -> list[tuple[SessionId, int]]:
+        return [
+            (session, conversation.binding.connection)
+            for conversation, session in self._conversations.items()
+            if not conversation.is_parting
+        ]
 
     async def _sweep(self) -> None:
         while True:

@@ -64,7 +64,7 @@ class Conversation:
     """``run`` it once. ``outbox.changed``, ``tend`` and ``rested`` are for who has the socket."""
 
     _admitted: Admitted
-    _binding: Binding
+    binding: Binding
     _channel: trio.MemoryReceiveChannel[SessionMessage]
     _crossings: Crossings
     _outside: Outside
@@ -105,7 +105,7 @@ class Conversation:
             outside.clock.now_ms() + admitted.cooldown_ms,
         )
         self._errands = Errands(
-            self._exchange, self.outbox, outside, self._binding.connection, self._start
+            self._exchange, self.outbox, outside, self.binding.connection, self._start
         )
         self._follower = Follower(
             self._exchange, self.outbox, outside.feeds, self._crossings, self._end_soon
@@ -231,7 +231,7 @@ class Conversation:
                 self._end_soon()
             case Attached():
                 self._follower.hear_attached(message)
-            case Replaced() if message.connection == self._binding.connection:
+            case Replaced() if message.connection == self.binding.connection:
                 self.outbox.end(CloseCode.REPLACED, "another connection took the session over")
             case SessionEnded() if self._is_ending:
                 pass
@@ -334,6 +334,10 @@ class Conversation:
             self._end_soon()
         elif self._follower.look():
             self._do_soon(self._ask_where)
+
+    def look_again(self) -> None:
+        """Redis had lost the binding: for a while nothing that was said may have reached us."""
+        self._do_soon(self._look_after_silence)
 
     def _do_soon(self, chore: Chore) -> None:
         if chore not in self._chores:

@@ -38,9 +38,7 @@ from gateway.address import client_address
 from gateway.connection import Connection, connection_of
 from gateway.http.problems import Problem
 from gateway.http.tracing import trace_id_of
-from gateway.lookout import CAN_LOOK_OUT, Lookout
 from gateway.metrics import SPECTATORS, SPECTATORS_SENT_AWAY
-from gateway.plain import PlainAnswer, PlainConnection
 from gateway.ports import Bus
 from gateway.refuse import answer_options, refuse
 from gateway.stream.attendance import Attendance
@@ -55,6 +53,7 @@ from gateway.stream.request import has_body, header, invalid
 from gateway.stream.seats import Full, Seats
 from gateway.stream.telling import Telling
 from gateway.stream.view import View, read_view
+from gateway.takeover import Takeover, make_takeover
 
 _FULL: dict[Full, Problem] = {
     "address": Problem(
@@ -70,18 +69,17 @@ class Spectators:
     _bus: Bus
     _settings: Settings
     _stop: trio.Event
+    _takeover: Takeover | None = attrs.field(factory=make_takeover)
     _seats: Seats = attrs.field(init=False)
     _readers: set[FeedReader | Reader[Block]] = attrs.field(factory=set, init=False)
     _backlog: Backlog = attrs.field(init=False)
     _fan_out: FanOut = attrs.field(init=False)
-    _lookout: Lookout | None = attrs.field(init=False)
     _house: House | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._seats = Seats(self._settings.spectators_per_address, self._settings.spectators_max)
         self._backlog = Backlog(self._bus)
         self._fan_out = FanOut(self._feeds, self._backlog)
-        self._lookout = Lookout() if CAN_LOOK_OUT else None
 
     @property
     def count(self) -> int:
@@ -93,8 +91,8 @@ class Spectators:
             async with trio.open_nursery() as serving:
                 serving.start_soon(self._sweep)
                 serving.start_soon(self._fan_out.run)
-                if self._lookout is not None:
-                    serving.start_soon(self._lookout.run)
+                if self._takeover is not None:
+                    serving.start_soon(self._takeover.run)
                 await self._serve_members()
                 serving.cancel_scope.cancel()
         finally:
@@ -109,9 +107,9 @@ class Spectators:
             await self._stop.wait()
             members.cancel_scope.deadline = trio.current_time() + GRACE_SECONDS
             await self._end_all()
-        if self._lookout is not None:
+        if self._takeover is not None:
             with trio.move_on_at(members.cancel_scope.deadline):
-                await self._lookout.wait_idle()
+                await self._takeover.wait_idle()
 
     async def _end_all(self) -> None:
         """One after the other: all their clients come to another gateway at the same moment."""
@@ -188,19 +186,15 @@ class Spectators:
 
     def _take_over(self, view: View, trace_id: str, scope: HTTPScope) -> bool:
         """Whether the stream goes on without Hypercorn, and this endpoint is to return at once."""
-        connection = connection_of(scope)
-        if self._lookout is None or connection is None:
-            return False
-        sock = connection.take_over()
-        if sock is None:
+        answer = self._takeover.take(scope) if self._takeover is not None else None
+        if answer is None:
             return False
         assert self._house is not None, "streams are served while run() does"
         address = self._address(scope)
         self._seats.take(address)
-        plain = PlainConnection(sock, self._lookout)
-        pen = EventStream(PlainAnswer(plain, connection.config).send, trace_id)
+        pen = EventStream(answer.send, trace_id)
         ended = partial(self._note_end, address, trace_id, trio.current_time())
-        Member(self._house, view.chunks, plain, pen, ended).start(view)
+        Member(self._house, view.chunks, answer.connection, pen, ended).start(view)
         return True
 
     def _note_end(self, address: str, trace_id: str, began: float) -> None:

@@ -28,6 +28,7 @@ from shard.world.state import Chunk
 from shard.world.terrain import Spot, terrain_of
 
 GATEWAY = GatewayId("bench")
+ELSEWHERE = GatewayId("elsewhere")  # Serves those who command nothing.
 PACE_SECONDS = 0.02  # Four commands at a time at 200 a second: about what arrives together.
 BINDING_AT_A_TIME = 16
 REST_SECONDS = 1.0  # After the last command, for acks that are on their way.
@@ -56,6 +57,7 @@ class Commanders:
     finished: int = 0
     waits_ms: list[float] = attrs.field(factory=list)
     """From the offer to the ack, each."""
+    _bound: dict[SessionId, int] = attrs.field(factory=dict)
     _asked: dict[tuple[SessionId, CommandId], float] = attrs.field(factory=dict)
     # The same commands in each run; nothing secret.
     _chance: random.Random = attrs.field(factory=lambda: random.Random(1))  # noqa: S311
@@ -76,7 +78,7 @@ class Commanders:
 
         async def bind(session: SessionId) -> None:
             async with seats:
-                await bus.bind(session, GATEWAY)
+                self._bound[session] = (await bus.bind(session, GATEWAY)).connection
 
         async with trio.open_nursery() as nursery:
             for commander in self.commanders:
@@ -85,7 +87,9 @@ class Commanders:
     async def _stay(self, bus: RedisGatewayBus) -> None:
         while True:
             with suppress(Trouble):  # Next time; presence lasts for several of these.
-                await bus.refresh(self.present)
+                await bus.refresh(GATEWAY, tuple(self._bound.items()))
+                others = [session for session in self.present if session not in self._bound]
+                await bus.refresh(ELSEWHERE, [(session, 1) for session in others])
             await trio.sleep(PRESENCE_BEAT_SECONDS)
 
     async def _send(self, bus: RedisGatewayBus, rate: float, seconds: float) -> None:

@@ -130,13 +130,14 @@ async def _wait_ready(cluster: Cluster, born: Born) -> None:
     async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
         with trio.move_on_after(START_SECONDS_MAX):
             while born.process.poll() is None:
-                if await _is_ready(cluster, http):
+                if await is_ready(cluster, http):
                     return
                 await trio.sleep(ASK_SECONDS)
     raise Unavailable(f"tessera up did not start; see what it wrote in {cluster.log}")
 
 
-async def _is_ready(cluster: Cluster, http: httpx.AsyncClient) -> bool:
+async def is_ready(cluster: Cluster, http: httpx.AsyncClient) -> bool:
+    """Whether all of its processes are there, and serve."""
     if len(cluster.shards()) < cluster.size.shards + cluster.size.spares:
         return False
     try:

@@ -35,6 +35,9 @@ class Player:
     chance: random.Random
     rate: float
     """Commands a second, when nothing is in the way."""
+    stay_seconds: float = STAY_SECONDS
+    cut_off: int = 0
+    """Times that it was served again after it had cut its connection off."""
     agent: Agent | None = None
     is_done: bool = False
     """Nothing of it is in flight any more, and it begins nothing."""
@@ -85,10 +88,13 @@ class Player:
                 await stop.wait()
 
     async def _change_gateways(self, agent: Agent, stop: trio.Event) -> None:
+        served = self.ledger.resumed
         while not stop.is_set():
-            with trio.move_on_after(self.chance.expovariate(1 / STAY_SECONDS)) as stay:
+            with trio.move_on_after(self.chance.expovariate(1 / self.stay_seconds)) as stay:
                 await stop.wait()
             if stay.cancelled_caught:
+                self.cut_off += self.ledger.resumed > served
+                served = self.ledger.resumed
                 agent.drop()
 
     async def _talk(self, agent: Agent) -> None:

@@ -28,7 +28,7 @@ from ops.chaos.findings import Findings
 from ops.chaos.injector import Injector
 from ops.chaos.leases import Leases
 from ops.chaos.ledger import ONCE, Ledger
-from ops.chaos.player import HOME_CHUNKS, Player
+from ops.chaos.player import HOME_CHUNKS, STAY_SECONDS, Player
 from ops.chaos.referee import Referee
 from ops.chaos.report import Story, show
 from ops.chaos.witness import Witness
@@ -85,12 +85,12 @@ async def _a_folder(findings: Findings, *, keep: bool) -> AsyncIterator[Path]:
 
 
 async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
-    clock = _Clock()
+    clock = Clock()
     chronicle = Chronicle(findings, clock.now)
-    players = [_player(order, n, findings, clock) for n in range(order.agents)]
+    players = [a_player(order, n, findings, clock) for n in range(order.agents)]
     leases = Leases(lambda: cluster.redis_url, order.size.shards)
     injector = Injector(cluster, leases, players, findings, clock.now)
-    witnesses = _witnesses(order, cluster, chronicle, findings)
+    witnesses = a_few_witnesses(order, cluster, chronicle, findings)
     for player in players:
         player.ledger.ended = partial(injector.ended, player.name)
     stop, leave = trio.Event(), trio.Event()
@@ -98,7 +98,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         for n, witness in enumerate(witnesses):
             stage.start_soon(witness.run, random.Random(f"witness {order.seed} {n}"))  # noqa: S311 - reproducible, no secret.
         stage.start_soon(leases.watch)
-        await _join(players, cluster, stage, stop, leave)
+        await join_all(players, cluster, stage, stop, leave)
         clock.start()
         log.info("everybody is in, faults begin", agents=len(players), log=str(cluster.log))
         size = order.size
@@ -107,7 +107,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         stop.set()
         seconds = clock.now()
         log.info("faults are over, everything must end")
-        await _settle(players, findings)
+        await settle(players, findings)
         referee = Referee(cluster, players, witnesses, chronicle, findings)
         await referee.judge()
         leave.set()
@@ -119,7 +119,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
 
 
 @attrs.define
-class _Clock:
+class Clock:
     began: float | None = None
 
     def start(self) -> None:
@@ -130,13 +130,15 @@ class _Clock:
         return 0.0 if self.began is None else trio.current_time() - self.began
 
 
-def _player(order: Order, n: int, findings: Findings, clock: _Clock) -> Player:
+def a_player(
+    order: Order, n: int, findings: Findings, clock: Clock, stay_seconds: float = STAY_SECONDS
+) -> Player:
     ledger = Ledger(f"chaos-{n}", findings, clock.now)
     chance = random.Random(f"player {order.seed} {n}")  # noqa: S311 - reproducible, no secret.
-    return Player(ledger, findings, chance, order.rate / order.agents)
+    return Player(ledger, findings, chance, order.rate / order.agents, stay_seconds)
 
 
-def _witnesses(
+def a_few_witnesses(
     order: Order, cluster: Cluster, chronicle: Chronicle, findings: Findings
 ) -> list[Witness]:
     around = range(-SEEN_CHUNKS, SEEN_CHUNKS + 1)
@@ -147,7 +149,7 @@ def _witnesses(
     ]
 
 
-async def _join(
+async def join_all(
     players: list[Player],
     cluster: Cluster,
     stage: trio.Nursery,
@@ -167,10 +169,15 @@ async def _join(
             joining.start_soon(join, n, player)
 
 
-async def _settle(players: list[Player], findings: Findings) -> None:
+def _is_settled(player: Player) -> bool:
+    """Whether all has ended that it began; also what it gave up, and may hear of later."""
+    return player.is_done and not any(True for _ in player.ledger.unfinished())
+
+
+async def settle(players: list[Player], findings: Findings) -> None:
     """Wait until nothing is in flight; who is not done by then has found a broken promise."""
     with trio.move_on_after(SETTLE_SECONDS_MAX):
-        while not all(player.is_done for player in players):  # noqa: ASYNC110 - who fell tells nobody.
+        while not all(map(_is_settled, players)):  # noqa: ASYNC110 - who fell tells nobody.
             await trio.sleep(0.1)
     for player in players:
         for id, entry in player.ledger.unfinished():

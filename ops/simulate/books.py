@@ -27,6 +27,8 @@ class Book:
     ended: dict[CommandId, int] = attrs.field(factory=dict)
     refused: set[CommandId] = attrs.field(factory=set)
     """Since the client last sent them."""
+    asked: set[CommandId] = attrs.field(factory=set)
+    """Sent over the connection of now: what is known of those may be told once more."""
 
     @property
     def last_seq(self) -> int:
@@ -41,9 +43,15 @@ class Books:
     def of(self, session: SessionId) -> Book:
         return self.books.setdefault(session, Book())
 
+    def begin(self, session: SessionId) -> None:
+        """A connection begins: what was told before it is told again only if it is asked for."""
+        self.of(session).asked.clear()
+
     def send(self, session: SessionId, frame: CommandRequest | Answer) -> None:
         """A client may use an id again that was refused."""
-        self.of(session).refused.discard(frame.id)
+        book = self.of(session)
+        book.refused.discard(frame.id)
+        book.asked.add(frame.id)
 
     def hear(self, session: SessionId, frame: Ack | Result) -> None:
         book = self.of(session)
@@ -74,6 +82,8 @@ class Books:
             self._violate(session, f"seq {seq} after {book.last_seq}")
         elif seq <= book.last_seq and book.lines[seq] != line:
             self._violate(session, f"seq {seq} was {book.lines[seq]} and is now {line}")
+        elif seq <= book.last_seq and id not in book.asked:
+            self._violate(session, f"seq {seq} once more, and nobody asked")
         elif of.setdefault(id, seq) != seq:
             self._violate(session, f"{line} at {of[id]} and at {seq}")
         elif seq > book.last_seq:

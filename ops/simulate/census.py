@@ -19,6 +19,7 @@ from common.frames import ChunkDelta, ChunkStatic
 from common.grid import AgentId, ChunkId, Tick
 from ops.simulate.ledger import Ledger
 from ops.simulate.reading import read_shown
+from ops.transcript import Original
 
 Place = tuple[int, int]
 
@@ -33,13 +34,14 @@ class Parish:
     """After each delta."""
     ends: list[Tick] = attrs.field(factory=list)
     """Of its generations, in order."""
-    published: dict[Tick, bytes] = attrs.field(factory=dict)
+    original: Original = attrs.field(factory=Original)
 
 
 @attrs.define(eq=False)
 class Census:
     _ledger: Ledger
     parishes: dict[ChunkId, Parish] = attrs.field(factory=dict, init=False)
+    originals: dict[ChunkId, Original] = attrs.field(factory=dict, init=False)
     is_forgotten: bool = attrs.field(default=False, init=False)
     """Whether Redis was emptied, so that it can't know what was published."""
     said: Counter[str] = attrs.field(factory=Counter, init=False)
@@ -50,13 +52,14 @@ class Census:
         self._ledger.count("deltas")
         text = delta.data.decode()
         self._ledger.told(f"{delta.chunk} {delta.prev_tick} {delta.tick}", text)
-        parish = self.parishes.setdefault(delta.chunk, Parish())
-        if self.is_forgotten and parish.published.get(delta.tick) == delta.data:
+        parish = self._parish(delta.chunk)
+        if self.is_forgotten and parish.original.data.get(delta.tick) == delta.data:
             return
-        parish.published[delta.tick] = delta.data
         if delta.tick <= parish.tick:
             self._ledger.violate(f"{delta.chunk}: tick {delta.tick} after {parish.tick}")
-        elif delta.prev_tick != parish.tick:
+            return
+        parish.original.add(delta.tick, delta.data)
+        if delta.prev_tick != parish.tick:
             self._ledger.violate(
                 f"{delta.chunk}: a delta {delta.prev_tick}..{delta.tick} after {parish.tick}"
             )
@@ -71,10 +74,15 @@ class Census:
         parish.history[delta.tick] = parish.places
         self._check_cells(delta.chunk, parish)
 
+    def _parish(self, chunk: ChunkId) -> Parish:
+        parish = self.parishes.setdefault(chunk, Parish())
+        self.originals[chunk] = parish.original
+        return parish
+
     def end(self, chunk: ChunkId, tick: Tick) -> None:
         """PostgreSQL has forgotten ``chunk``: what comes next begins after ``tick``."""
         self._ledger.count("collected")
-        parish = self.parishes.setdefault(chunk, Parish())
+        parish = self._parish(chunk)
         if parish.places:
             self._ledger.violate(f"{chunk} was collected with {sorted(parish.places)} in it")
         if tick <= parish.tick:

@@ -16,14 +16,17 @@ from common.grid import ChunkId
 from common.journal import Topology, World
 from ops.simulate.books import Books
 from ops.simulate.census import Census
+from ops.simulate.cuts import Cuts
 from ops.simulate.gateway_ports import CableAccounts, CableGatewayBus, WallClock
 from ops.simulate.ledger import Ledger
 from ops.simulate.network import Cable, Network
 from ops.simulate.plan import Plan
 from ops.simulate.process import Gateway, Process, Role, Shard
+from ops.simulate.rerun import Rerun
 from ops.simulate.scheduler import Scheduler
 from ops.simulate.servers import Adapters, LeakyRedis
 from ops.simulate.shard_ports import CableJournal, CableLeases, CableShardBus
+from ops.simulate.wire import Wires
 from ops.simulate.writers import Writers
 from shard.outside import Outside as ShardOutside
 
@@ -44,6 +47,8 @@ class Cluster:
     census: Census = attrs.field(init=False)
     books: Books = attrs.field(init=False)
     writers: Writers = attrs.field(init=False)
+    rerun: Rerun = attrs.field(init=False)
+    cuts: Cuts = attrs.field(init=False)
     redis: LeakyRedis = attrs.field(init=False)
     postgres: MemoryPostgres = attrs.field(init=False)
     processes: list[Process] = attrs.field(factory=list, init=False)
@@ -52,10 +57,12 @@ class Cluster:
 
     def __attrs_post_init__(self) -> None:
         self.census, self.books = Census(self.ledger), Books(self.ledger)
+        self.cuts = Cuts(self.plan.reconnects, self.network)
         self.writers = Writers(self.ledger, self.census)
         self.redis = LeakyRedis(self.network, self.census)
         seed = self.plan.seed % WORLDS
         self.postgres = MemoryPostgres(self.clock.now_ms, world=World("wld_simulated", seed))
+        self.rerun = Rerun(self.postgres, self.census, self.ledger)
         self.postgres.topology = Topology(1, self.plan.shards)
 
     def start_all(self) -> None:
@@ -87,7 +94,9 @@ class Cluster:
         outside = ShardOutside(
             CableShardBus(self.adapters.shard_bus(self.redis), cable),
             CableLeases(self.adapters.leases(self.redis), cable),
-            CableJournal(self.adapters.journal(self.postgres), cable, self.writers, name),
+            CableJournal(
+                self.adapters.journal(self.postgres), cable, self.writers, self.rerun, name
+            ),
             COLLECT_SECONDS,
         )
         return Shard(outside, name, stop)
@@ -101,6 +110,7 @@ class Cluster:
             name,
             trio.Event(),
             self.plan.dice(name),
+            Wires(self.plan.dice(f"{name} wires"), self.ledger),
         )
 
     async def _run(self, process: Process) -> None:

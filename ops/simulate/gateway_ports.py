@@ -60,8 +60,10 @@ class CableGatewayBus:
     async def release(self, session: SessionId, connection: int) -> None:
         await self._cable.call(lambda: self._bus.release(session, connection))
 
-    async def refresh(self, sessions: Iterable[SessionId]) -> None:
-        await self._cable.call(lambda: self._bus.refresh(sessions))
+    async def refresh(
+        self, gateway: GatewayId, connections: Sequence[tuple[SessionId, int]]
+    ) -> Sequence[SessionId]:
+        return await self._cable.call(lambda: self._bus.refresh(gateway, connections))
 
     async def is_present(self, session: SessionId) -> bool:
         return await self._cable.call(lambda: self._bus.is_present(session))

@@ -15,12 +15,24 @@ from common.envelopes import AckLine, SessionLine
 from common.grid import AgentId, ChunkId, CommandId, SessionId
 from ops.simulate.cluster import Cluster
 from ops.simulate.player import Player
+from ops.simulate.watcher import Watcher
 from shard.world.codec import decode_chunk
 from shard.world.state import Agent
 
 STOPS_MAX = 3
+TOLD_SECONDS_MAX = 20.0  # A feed that lost something looks after some seconds.
 LIFE_SECONDS = 5.0  # To take the slots, and to load what has something in it.
 STOP_SECONDS = 6.0  # A shard has SHUTDOWN_SECONDS_MAX to put everything in order.
+
+
+async def check_told(cluster: Cluster, watchers: Sequence[Watcher]) -> None:
+    """Whoever watches has been told all there is, soon after the last of it happened."""
+    with trio.move_on_after(TOLD_SECONDS_MAX):
+        while any(watcher.transcript.missing() for watcher in watchers):  # noqa: ASYNC110 - no one event
+            await trio.sleep(1)
+    for watcher in watchers:
+        if missing := watcher.transcript.missing():
+            cluster.ledger.violate(f"{watcher.name} was never told of {dict(missing)}")
 
 
 async def hold_inquest(cluster: Cluster, players: Sequence[Player]) -> None:
@@ -32,8 +44,10 @@ async def hold_inquest(cluster: Cluster, players: Sequence[Player]) -> None:
         # What came in at the last moment is journaled, and for a next life to deal with.
         cluster.start_shards()
         await trio.sleep(LIFE_SECONDS)
-    _check_history(cluster)
+    _check_history(cluster, players)
     _check_places(cluster, players)
+    for chunk in sorted(cluster.postgres.chunks):
+        cluster.rerun.check(chunk)
 
 
 async def _stop_shards(cluster: Cluster) -> None:
@@ -56,7 +70,7 @@ def _check_ended(cluster: Cluster, players: Sequence[Player]) -> None:
             violate(f"{player.id} ({player.session}) waits for ever: {player.waits_for}")
 
 
-def _check_history(cluster: Cluster) -> None:
+def _check_history(cluster: Cluster, players: Sequence[Player]) -> None:
     violate = cluster.ledger.violate
     lines: dict[SessionId, dict[int, SessionLine]] = {}
     for (session, id), kept in cluster.postgres.commands.items():
@@ -75,6 +89,11 @@ def _check_history(cluster: Cluster) -> None:
             line = lines.get(session, {}).get(seq)
             if line is None or told != _as_told(line):
                 violate(f"{session} was told {told} at {seq}, and on record is {line}")
+    for player in players:
+        known = lines.get(SessionId(player.session), {})
+        last_seq = cluster.books.of(SessionId(player.session)).last_seq
+        if last_seq < len(known):
+            violate(f"{player.id} ({player.session}) was told {last_seq} of {len(known)} lines")
 
 
 def _as_told(line: SessionLine) -> tuple[str, CommandId, int, str | None]:

@@ -36,6 +36,8 @@ class Plan:
     agents: int = 50
     spectators: int = 4
     faults: frozenset[Fault] = ALL_FAULTS
+    reconnects: int = 0
+    """So many connections are cut by force, and come back, before the storm ends; 0: none is."""
 
     def with_seed(self, seed: int) -> Plan:
         return attrs.evolve(self, seed=seed)
@@ -52,6 +54,7 @@ class Plan:
             f"tessera simulate --seed {self.seed} --minutes {self.minutes:g}"
             f" --gateways {self.gateways} --shards {self.shards} --agents {self.agents}"
             f" --spectators {self.spectators} --faults {faults or 'none'}"
+            f"{f' --reconnects {self.reconnects}' if self.reconnects else ''}"
         )
 
 

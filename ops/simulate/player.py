@@ -46,6 +46,7 @@ OPENING_SECONDS_MAX = 15.0  # A gateway has ADMISSION_SECONDS_MAX; then the clie
 PATIENCE_SECONDS = 40.0  # A command that takes longer is left alone, and the next one begun.
 THINK_SECONDS_MIN = 8.0
 THINK_SECONDS_EACH = 0.4
+HURRY_SECONDS = 1.5  # Where connections are what is tried: so much happens while they are cut.
 CUT_RATE = 0.08  # Of the times that it decides what to do next.
 TURN_BACK_RATE = 0.7  # Of the walks over a border: back at once.
 RESTLESS_RATE = 0.2  # Of its connections: given up before long, for another session.
@@ -70,6 +71,7 @@ class Player:
     _came_from: ChunkId | None = attrs.field(default=None, init=False)
     """The chunk that it left for the one it sees, since its last command."""
     _may_resume: bool = attrs.field(default=False, init=False)
+    _was_cut: bool = attrs.field(default=False, init=False)
     _said: int = attrs.field(default=0, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -94,6 +96,8 @@ class Player:
     @property
     def _think_seconds(self) -> float:
         """Longer among many, so that what happens in a second stays about the same."""
+        if self._cluster.plan.reconnects:
+            return HURRY_SECONDS
         return max(THINK_SECONDS_MIN, THINK_SECONDS_EACH * self._cluster.plan.agents)
 
     @property
@@ -133,6 +137,7 @@ class Player:
         gateway = self._dice.choice(gateways)
         socket = self._socket = Socket("websocket", self._hear, self._stir, self._dice)
         gateway.serve_agent(self._knock(), socket)
+        self._cluster.cuts.threaten(socket, self._dice)
         if self._is_restless():
             await trio.sleep(self._dice.uniform(0, RESTLESS_SECONDS))
             socket.leave()
@@ -145,6 +150,7 @@ class Player:
             socket.leave()
         if socket.state == "refused" and socket.status in (401, 409):
             self._ticket = None
+        self._was_cut = self._was_cut or socket.is_cut
         return socket.state == "open"
 
     def _knock(self) -> WebsocketScope:
@@ -174,6 +180,7 @@ class Player:
                 await self._act(socket)
         if socket.code in (4001, 4003):
             self._ticket = None
+        self._was_cut = socket.is_cut
 
     async def _rest(self, socket: Socket, seconds: float) -> None:
         with trio.move_on_after(seconds):
@@ -184,7 +191,8 @@ class Player:
         return Fault.CUTS in self._cluster.plan.faults and self._dice.random() < CUT_RATE
 
     def _is_restless(self) -> bool:
-        may_be = Fault.CUTS in self._cluster.plan.faults and not self.is_done
+        plan = self._cluster.plan  # Where reconnects are what is tried, its sessions last.
+        may_be = Fault.CUTS in plan.faults and not (self.is_done or plan.reconnects)
         return may_be and self._dice.random() < RESTLESS_RATE
 
     async def _lose(self, socket: Socket) -> None:
@@ -301,6 +309,10 @@ class Player:
         self._cluster.ledger.event(f"{self.id} is let in, resumed={ready.resumed}")
         if ready.resumed != self._may_resume:
             self._cluster.ledger.violate(f"{self.id}: resumed={ready.resumed}")
+        if self._was_cut:
+            self._was_cut = False
+            self._cluster.cuts.came_back("agent")
+        self._cluster.books.begin(ticket.session)
         self._position = ready.position
         self._ticket = attrs.evolve(ticket, resume=ready.resume_token)
         self._may_resume = True

@@ -30,6 +30,7 @@ from ops.simulate.gateway_ports import WallClock
 from ops.simulate.network import Cable
 from ops.simulate.scheduler import belong_to
 from ops.simulate.socket import Socket
+from ops.simulate.wire import Wires
 from shard.outside import Outside as ShardOutside
 from shard.serve import serve
 
@@ -90,6 +91,7 @@ class Gateway:
     _name: str
     _stop: trio.Event
     _dice: random.Random
+    _wires: Wires
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     _agents: Agents | None = attrs.field(default=None, init=False)
     _spectators: Spectators | None = attrs.field(default=None, init=False)
@@ -112,7 +114,7 @@ class Gateway:
         courier = Courier(self._bus)
         feeds = Feeds(self._bus, courier, routes, gateway, self._collect_seconds)
         switchboard = Switchboard(self._bus, gateway, feeds)
-        self._spectators = Spectators(feeds, self._bus, settings, self._stop)
+        self._spectators = Spectators(feeds, self._bus, settings, self._stop, self._wires)
         self._agents = Agents(
             AgentOutside(
                 self._bus,
@@ -162,6 +164,6 @@ class Gateway:
             try:
                 await app(socket.receive, socket.send)
             finally:
-                socket.server_ended()
+                socket.request_ended()
 
         self._nursery.start_soon(serve)

@@ -24,6 +24,7 @@ from common.journal import (
     World,
 )
 from ops.simulate.network import Cable
+from ops.simulate.rerun import Rerun
 from ops.simulate.writers import Writers
 from shard.ports import Bus, Journal, Leases
 
@@ -94,6 +95,7 @@ class CableJournal:
     _journal: Journal
     _cable: Cable
     _writers: Writers
+    _rerun: Rerun
     _name: str
 
     async def world(self) -> World:
@@ -148,6 +150,8 @@ class CableJournal:
 
     async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
         async def act() -> frozenset[ChunkId]:
+            for one in retired:
+                self._rerun.check(one.chunk)
             left_alone = await self._journal.collect(retired)
             for one in retired:
                 if one.chunk not in left_alone:

@@ -6,6 +6,7 @@ new, and all that is in flight must end.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import MutableMapping, Sequence
@@ -18,8 +19,9 @@ import trio
 
 from common.grid import ChunkId, chunk_id
 from ops.simulate.cluster import Cluster
+from ops.simulate.cuts import Cuts
 from ops.simulate.front_desk import FrontDesk
-from ops.simulate.inquest import hold_inquest
+from ops.simulate.inquest import check_told, hold_inquest
 from ops.simulate.ledger import Ledger
 from ops.simulate.network import Network
 from ops.simulate.plan import Plan
@@ -32,6 +34,7 @@ from ops.simulate.weather import Weather
 from shard.loader import SPOILT
 
 CALM_SECONDS_MIN = 15.0  # For slots to be taken again (5 s), and for crossings to be settled.
+WIDE_VIEWS = 10  # Of so many views one has 25 chunks, where connections are what is tried.
 CALM_SECONDS_MAX = 150.0  # A session that is lost late in the storm lasts for 60 s.
 
 
@@ -114,18 +117,29 @@ async def _run(cluster: Cluster) -> None:
     storm = Storm(cluster, plan.dice("storm"))
     for live in [*(one.live for one in players), *(one.live for one in watchers)]:
         cluster.network.start(live)
-    with trio.move_on_after(plan.minutes * 60):
+    with trio.move_on_after(plan.minutes * 60 if not plan.reconnects else math.inf) as storming:
+        cluster.network.start(partial(_until_enough, cluster.cuts, storming))
         await storm.rage()
     await storm.end()
     for player in players:
         player.is_done = True
+    for watcher in watchers:
+        watcher.finish()
     await _calm(cluster, players)
+    await check_told(cluster, watchers)
     await hold_inquest(cluster, players)
 
 
+async def _until_enough(cuts: Cuts, storm: trio.CancelScope) -> None:
+    await cuts.enough.wait()
+    storm.cancel()
+
+
 def _view(plan: Plan, number: int) -> list[ChunkId]:
-    """Some chunks around the first one, in any order; always that one."""
+    """Some chunks around the first one, in any order; always that one. Or as many as one may."""
     dice = plan.dice(f"view {number}")
+    if plan.reconnects and number % WIDE_VIEWS == 0:
+        return [chunk_id(cx, cy) for cx in range(-2, 3) for cy in range(-2, 3)]
     around = [chunk_id(cx, cy) for cx in (-1, 0, 1) for cy in (-1, 0, 1) if (cx, cy) != (0, 0)]
     return [chunk_id(0, 0), *dice.sample(around, dice.randrange(4))]
 

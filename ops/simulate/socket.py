@@ -36,6 +36,15 @@ class Socket:
     is_deaf: bool = attrs.field(default=False, init=False)
     slow_until: float = attrs.field(default=0.0, init=False)
     """Until then what the server writes is stuck."""
+    is_cut: bool = attrs.field(default=False, init=False)
+    """By force, see ``cuts``."""
+    is_hung_up: bool = attrs.field(default=False, init=False)
+    """The server can know that the client has gone."""
+    _is_taken: bool = attrs.field(default=False, init=False)
+    """It left Hypercorn, see ``wire``: the end of its request is not the end of it."""
+    _cut: tuple[int, Callable[[], None]] | None = attrs.field(default=None, init=False)
+    """After how many characters, and what then."""
+    _gone: Callable[[], None] | None = attrs.field(default=None, init=False)
     _sender: trio.MemorySendChannel[ASGIReceiveEvent] = attrs.field(init=False)
     _receiver: trio.MemoryReceiveChannel[ASGIReceiveEvent] = attrs.field(init=False)
 
@@ -66,7 +75,7 @@ class Socket:
             case "websocket.accept":
                 self._become("open")
             case "websocket.send":
-                self._hear(event["text"] or "")
+                self.hear_piece(event["text"] or "")
             case "websocket.close":
                 self.code = event["code"]
                 self.leave()
@@ -76,9 +85,34 @@ class Socket:
                 self.status = event["status"]
                 self._become("refused")
             case "http.response.body" if self.state == "open":
-                self._hear(event["body"].decode())
+                self.hear_piece(event["body"].decode())
             case _:
                 pass
+
+    def be_taken(self, gone: Callable[[], None]) -> None:
+        """The server writes to it directly from now on; ``gone`` is called when the client goes."""
+        self._is_taken, self._gone = True, gone
+
+    def hear_piece(self, text: str) -> None:
+        """Let the client hear what came: a whole frame, or a part of an event stream."""
+        if self.is_deaf or self.state not in ("opening", "open"):
+            return
+        if self.state == "opening":
+            self._become("open")
+        if self._cut is None:
+            self._hear(text)
+            return
+        left, cut = self._cut
+        heard = text if len(text) <= left else "" if self._kind == "websocket" else text[:left]
+        self._cut = left - len(heard), cut
+        if heard:
+            self._hear(heard)
+        if heard != text:
+            cut()
+
+    def request_ended(self) -> None:
+        if not self._is_taken:
+            self.server_ended()
 
     def server_ended(self) -> None:
         if self.state in ("opening", "open"):
@@ -90,9 +124,28 @@ class Socket:
         if self.state == "open" and not self.is_deaf:
             self._put({"type": "websocket.receive", "text": text, "bytes": None})
 
+    def cut_after(self, characters: int, cut: Callable[[], None]) -> None:
+        """Hear so much and no more, then call ``cut``; half a WebSocket frame is none."""
+        self._cut = characters, cut
+
     def leave(self) -> None:
         """End the connection; the server hears of it."""
+        self.vanish()
+        self.hang_up()
+
+    def vanish(self) -> None:
+        """As if the cable were torn out: the client hears no more, and nobody else knows."""
         self.is_deaf = True
+        if self.state in ("opening", "open"):
+            self._become("closed")
+
+    def hang_up(self) -> None:
+        """Let the server know that the client has gone; harmless when it does."""
+        if self.is_hung_up:
+            return
+        self.is_hung_up = True
+        if self._gone is not None:
+            self._gone()
         self._put(
             cast(
                 "ASGIReceiveEvent",
@@ -101,8 +154,6 @@ class Socket:
                 else {"type": "http.disconnect"},
             )
         )
-        if self.state in ("opening", "open"):
-            self._become("closed")
 
     def _put(self, event: ASGIReceiveEvent) -> None:
         try:

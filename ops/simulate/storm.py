@@ -46,6 +46,9 @@ class Storm:
         cluster.network.weather.is_bad = False
         cluster.redis.down = cluster.postgres.down = False
         cluster.postgres.commit_doubt = None
+        # A message that is lost alone shows at the next delta, which may never come. Redis loses
+        # one only with the subscription, and then the streams are read: so here, in the end.
+        cluster.redis.cut()
         for process in cluster.processes:
             cluster.go_on(process)
         living = {(one.kind, one.number) for one in cluster.processes}

@@ -143,7 +143,7 @@ async def test_a_chunk_with_somebody_in_it_is_not_collected(
 
 async def _stay_present(town: Town) -> None:
     while True:
-        await town.gateway.refresh([SessionId("ses_ann")])
+        await town.stay("ann")
         await trio.sleep(5)
 
 

@@ -372,7 +372,7 @@ async def test_what_rests_is_saved_after_it_stirred_and_not_again(
             await town.join("ann")
         else:
             await town.offer(town.command("ann", f"c{times}", Say("awake")))
-        await town.gateway.refresh([SessionId("ses_ann")])
+        await town.stay("ann")
         await trio.sleep(2 * SNAPSHOT_TICKS * TICK_SECONDS)
         assert journal.saved == times
 

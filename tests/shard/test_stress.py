@@ -91,7 +91,7 @@ async def _stay_present(town: Town) -> None:
     while True:
         await trio.sleep(5)
         if not town.redis.down:
-            await town.gateway.refresh([SessionId(f"ses_{agent}") for agent in AGENTS])
+            await town.stay(*AGENTS)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from common.commands import Say
 from common.events import Entered
-from common.grid import ChunkId, SessionId, chunk_distance
+from common.grid import ChunkId, chunk_distance
 from common.limits import PRESENCE_BEAT_SECONDS, SNAPSHOT_TICKS, TICK_HZ
 from tests.shard.town import Town
 
@@ -33,7 +33,7 @@ async def begin(town: Town) -> None:
 
 async def _stay(town: Town) -> None:
     while True:
-        await town.gateway.refresh([SessionId("ses_ann")])
+        await town.stay("ann")
         await trio.sleep(PRESENCE_BEAT_SECONDS)
 
 

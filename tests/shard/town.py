@@ -138,6 +138,13 @@ class Town:
         bound = self.redis.bindings.get(message.session)
         return bound.connection if bound is not None else None
 
+    async def stay(self, *agents: str) -> None:
+        """Keep the sessions of ``agents`` present, as a gateway's beat does."""
+        bound = self.redis.bindings
+        sessions = [session for agent in agents if (session := SessionId(f"ses_{agent}")) in bound]
+        connections = [(session, bound[session].connection) for session in sessions]
+        await self.gateway.refresh(GATEWAY, connections)
+
     async def wait_for(self, found: Callable[[], object], seconds: float = 30) -> None:
         with trio.fail_after(seconds):
             while not found():

@@ -2,9 +2,10 @@
 -- KEYS: the binding, the presence.
 -- ARGV: session, gateway, ms of presence, ms that a binding lives, prefix of gateways' channels,
 --   prefix of offers, ms after which an expired offer is forgotten.
--- Reply: the number of the connection: one more than the last one. It begins with the time (ms),
---   so that it does not go back when Redis lost the binding. Then the commands under way, each
---   with its expiry: no connection with a lower number can offer any more.
+-- Reply: the number of the connection: the time (ms), or one more than the last one, whichever is
+--   higher. So it is higher than any before, also than those that Redis lost, when it lost the
+--   binding and an older connection made it anew. Then the commands under way, each with its
+--   expiry: no connection with a lower number can offer any more.
 
 local session, gateway, gateway_prefix = ARGV[1], ARGV[2], ARGV[5]
 local offer_prefix, forgotten_ms = ARGV[6], ARGV[7]
@@ -23,7 +24,7 @@ for i = 1, #fields, 2 do
     under_way[#under_way + 1] = value
   end
 end
-local connection = old.connection and old.connection + 1 or now
+local connection = math.max(now, (old.connection or 0) + 1)
 redis.call('HSET', KEYS[1], 'gateway', gateway, 'connection', string.format('%.0f', connection))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], now + ARGV[3], session)

@@ -39,7 +39,7 @@ def every_call(
         partial(bus.deltas_after, HERE, Tick(1)),
         partial(bus.bind, ALICE, EAST),
         partial(bus.release, ALICE, 1),
-        partial(bus.refresh, [ALICE]),
+        partial(bus.refresh, EAST, [(ALICE, 1)]),
         partial(bus.is_present, ALICE),
         partial(bus.end, ALICE, False),
         partial(bus.lines_after, ALICE, 0),

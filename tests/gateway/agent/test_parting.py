@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -9,7 +11,7 @@ from trio.testing import MockClock
 from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.bus import Offer
 from common.envelopes import CancelOffered, CommandOffered, Detach
-from common.grid import SessionId, Slot
+from common.grid import GatewayId, SessionId, Slot
 from common.limits import (
     CLOSE_SECONDS_MAX,
     LINES_WAIT_SECONDS,
@@ -152,14 +154,17 @@ async def test_a_session_that_is_over_is_not_kept_present(
         client = await scene.connect(await scene.ticket())
         await client.command("c-1")
         scene.shard.deaf = True
-        refreshed: list[set[SessionId]] = []
+        refreshed: list[Sequence[tuple[SessionId, int]]] = []
 
-        async def refresh(sessions: set[SessionId]) -> None:
-            refreshed.append(sessions)
+        async def refresh(
+            _: GatewayId, connections: Sequence[tuple[SessionId, int]]
+        ) -> Sequence[SessionId]:
+            refreshed.append(connections)
+            return []
 
         monkeypatch.setattr(scene.outside.bus, "refresh", refresh)
         beats = trio.current_time() // PRESENCE_BEAT_SECONDS + 1
         await trio.sleep_until(beats * PRESENCE_BEAT_SECONDS - 0.5)
         await end(scene, client)
         await trio.sleep(PARTING_SECONDS_MAX + CLOSE_SECONDS_MAX)
-        assert refreshed == [set()]
+        assert refreshed == [[]]

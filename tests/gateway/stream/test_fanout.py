@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from common.grid import Tick
+from common.grid import ChunkId, Tick
 from common.limits import (
     FAN_OUT_SENDS,
     HEARTBEAT_SECONDS,
@@ -43,15 +44,15 @@ async def test_a_delta_is_encoded_once_and_sent_once_to_each_however_many_there_
 ) -> None:
     encoded = Counter[str]()
 
-    def count(marks: position.Position) -> str:
+    def count(marks: position.Position, chunk: ChunkId, ticks: Iterable[Tick]) -> Iterator[str]:
         encoded["ids"] += 1
-        return encode(marks)
+        return ids_of(marks, chunk, ticks)
 
-    encode = position.encode
+    ids_of = position.ids_of
     async with a_hall() as hall:
         clients = [hall.watch(HERE) for _ in range(3 * FAN_OUT_SENDS)]
         await soon()
-        monkeypatch.setattr(position, "encode", count)
+        monkeypatch.setattr(position, "ids_of", count)
         before, events = [client.socket.sends for client in clients], _events()
         await hall.say(1)
         await hall.say(2)

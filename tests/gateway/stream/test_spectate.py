@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from common.grid import ChunkId
 from common.limits import (
     FAREWELL_SECONDS_MAX,
     FEED_LINGER_SECONDS,
@@ -396,6 +397,55 @@ async def test_who_comes_back_gets_what_was_missed_chunk_by_chunk() -> None:
             ]  # fmt: skip
             assert back.events[0].data["resumed"] is True
             assert last_id(back) == "1.4.0~0~1~5.1~0~1~0"
+
+
+async def test_twenty_five_chunks_go_on_without_a_gap_while_deltas_arrive() -> None:
+    wide = [ChunkId(f"{cx}:{cy}") for cx in range(-2, 3) for cy in range(-2, 3)]
+    query = f"chunks={','.join(wide)}"
+    async with a_stage() as stage:
+        client = stage.watch(query)
+        await soon()
+        for tick, chunk in enumerate(wide, 1):
+            await stage.scene.shard.say(tick, chunk=chunk)
+        await soon()
+        client.says.send_nowait({"type": "http.disconnect"})
+        await client.done.wait()
+        for tick, chunk in enumerate(wide, 101):
+            await stage.scene.shard.say(tick, chunk=chunk)
+        again = stage.watch(f"{query}&last_event_id={last_id(client)}")
+        for tick in range(201, 211):
+            for chunk in wide:
+                await stage.scene.shard.say(tick, chunk=chunk)
+            await trio.lowlevel.checkpoint()
+        await soon()
+        assert "static" not in " ".join(again.shorts)
+        for at, chunk in enumerate(wide):
+            told = [short for short in again.shorts if f" {chunk} " in short]
+            ticks = [101 + at, *range(201, 211)]
+            assert told == [f"delta {chunk} {tick}" for tick in ticks]
+
+
+async def test_who_comes_back_after_redis_lost_everything_is_told_so() -> None:
+    async with a_stage() as stage:
+        client = stage.watch("chunks=0:0,1:0")
+        await soon()
+        await stage.scene.shard.say(1, arrival())
+        await soon()
+        id = last_id(client)
+        stage.scene.redis.forget()
+        await stage.scene.shard.say(2, step())
+        await stage.scene.shard.say(3, step(x=0))
+        await soon()
+        again = stage.watch(f"chunks=0:0,1:0&last_event_id={id}")
+        await soon()
+        stage.scene.redis.forget()
+        await stage.scene.shard.say(4, step())
+        await soon()
+        assert again.shorts == ["session_ready", "delta 0:0 2", "delta 0:0 3", "delta 0:0 4"]
+        stage.scene.redis.forget()
+        late = stage.watch(f"chunks=0:0,1:0&last_event_id={id}")
+        await soon()
+        assert late.shorts == ["session_ready", "resync out_of_range 0:0", "static 0:0 4"]
 
 
 async def test_an_id_of_the_middle_of_the_first_statics_is_enough() -> None:

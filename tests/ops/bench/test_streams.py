@@ -16,28 +16,48 @@ from ops.bench.streams import Sizes, bench
 pytestmark = pytest.mark.cluster
 
 SMALLEST = Sizes(
-    fanning.Size(readers=(20,), most=30, frames=10, seconds=2, warm_seconds=0.5),
+    fanning.Size(readers=(20,), most=30, frames=10, seconds=1, warm_seconds=0.5),
     arriving.Size(
         readers=20, within_seconds=0.2, chunks=4, window_seconds=2, turns=1, warm_seconds=1
     ),
     stopping.Size(readers=10, stopped=5, fill_seconds=2, seconds=2, turns=1, stand_seconds=3),
-    replaying.Size(times=3, at_once=3, view_times=1),
+    replaying.Size(delta_bytes=(300,), times=3, at_once=3, view_times=1),
 )
 
 
-async def test_every_case_measures_real_processes_and_says_so_in_its_table() -> None:
+async def a_run_of(case: str) -> list[Figure]:
+    """The figures, all of which are measured and in the table."""
     told = io.StringIO()
-
     with trio.fail_after(150):
-        figures = await bench(SMALLEST, (), Console(file=told, width=160))
-
-    assert {figure.case[0] for figure in figures} == set("ABCDEF")
+        figures = await bench(SMALLEST, (case,), Console(file=told, width=160))
     assert all(figure.what in told.getvalue() for figure in figures)
     assert not [figure for figure in figures if math.isnan(figure.value)]
+    return figures
+
+
+async def test_a_fan_out_is_measured_beside_its_rival() -> None:
+    figures = await a_run_of("fanning")
+    assert {figure.case[0] for figure in figures} == set("ABF")
     assert _value(figures, "of those that were due") == 1
     assert _value(figures, "CPU an event") > 0
     assert _value(figures, "FastAPI: CPU an event") > 0
+
+
+async def test_a_crowd_is_seen_to_arrive_beside_a_shard() -> None:
+    figures = await a_run_of("arriving")
     assert _value(figures, "without chunk_static") == 0
+    assert _value(figures, "lateness as they come, p99") > 0
+
+
+async def test_stopped_readers_are_weighed() -> None:
+    figures = await a_run_of("stopping")
+    assert _value(figures, "p99, of what it is without") > 0
+
+
+async def test_whoever_comes_back_is_told_all() -> None:
+    figures = await a_run_of("replaying")
+    assert math.isfinite(_value(figures, "one at a time, the slowest"))
+    assert _value(figures, "3 at once, shown anew") == 0
 
 
 def _value(figures: list[Figure], what: str) -> float:

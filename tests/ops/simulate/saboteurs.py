@@ -5,19 +5,32 @@ For tests of the harness only. Production code has no such switch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import attrs
 
 from common.adapters.memory_journal import MemoryJournal
 from common.adapters.memory_shard_bus import MemoryShardBus
-from common.bus import PublishedDelta, Refusal
+from common.bus import Delta, PublishedDelta, Refusal
+from common.envelopes import SessionLine
 from common.events import Entered, Left, Moved
 from common.frames import ChunkDelta, Entity
-from common.grid import ChunkId, Epoch, Slot, TransferId
+from common.grid import ChunkId, Epoch, Slot, Tick, TransferId
 from common.journal import Conflict, Retired, Row, TransferState
 from common.replica import Replica
+from gateway.agent.admission import _read_lines as read_lines
+from gateway.agent.docket import Docket
+from gateway.agent.knock import Resume
+from gateway.stream.audience import Audience, Member
+from gateway.stream.fanout import FanOut
+from gateway.stream.follow import Static
+from gateway.stream.position import Mark, Position
+from gateway.stream.position import decode as decode_position
+from gateway.stream.replay import missed as replay_missed
 from ops.simulate.servers import Adapters
+
+fan_out_join = FanOut.join
 
 
 class UnfencedJournal(MemoryJournal):
@@ -104,6 +117,45 @@ def fold_anything(replica: Replica, delta: ChunkDelta) -> Replica:
 def follows_somehow(replica: Replica, delta: ChunkDelta) -> bool:
     """The gap check, switched off: whatever is later is the next."""
     return replica.tick < delta.tick
+
+
+def ticks_off(by: int) -> Callable[[str], Position | None]:
+    """Read ids as if each chunk had been told up to ``by`` ticks more."""
+
+    def decode(text: str) -> Position | None:
+        position = decode_position(text)
+        if position is None:
+            return None
+        return {
+            chunk: Mark(mark.generation, Tick(mark.tick + by)) for chunk, mark in position.items()
+        }
+
+    return decode
+
+
+def missed_but_the_last(
+    mark: Mark, shown: Static, deltas: Sequence[Delta] | None
+) -> Sequence[Delta] | None:
+    """A replay that ends one too early."""
+    missed = replay_missed(mark, shown, deltas)
+    return missed[:-1] if missed else missed
+
+
+async def lines_from_before(
+    resume: Resume | None, *others: Any
+) -> tuple[Docket, Sequence[SessionLine]]:
+    """A resume that begins one line too early."""
+    if resume is not None and resume.last_seq:
+        resume = attrs.evolve(resume, last_seq=resume.last_seq - 1)
+    return await read_lines(resume, *others)
+
+
+def join_whoever_comes(
+    self: FanOut, member: Member, chunks: tuple[ChunkId, ...], position: Position, beat_at: float
+) -> Audience | None:
+    """As if all who watch the same had been told the same."""
+    audience = self._audiences.get(chunks)
+    return fan_out_join(self, member, chunks, audience.position if audience else position, beat_at)
 
 
 UNFENCED = Adapters(journal=UnfencedJournal, shard_bus=UnfencedBus)
