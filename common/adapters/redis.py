@@ -58,7 +58,7 @@ async def open_redis(url: str) -> AsyncIterator[Redis]:
     """Connects on first use. Misconfigured when ``url`` can't be one of Redis."""
     try:
         address = Address(url)
-    except (ValueError, TypeError) as error:  # TypeError: a word that nobody knows.
+    except ValueError as error:
         raise Misconfigured(f"REDIS_URL: {error}") from None
     redis = Redis(address)
     try:

@@ -57,8 +57,12 @@ class Address:
             socket_connect_timeout=REDIS_SECONDS_MAX,
             socket_timeout=REDIS_SECONDS_MAX,  # Of the greeting; afterwards we wait ourselves.
             retry=Retry(NoBackoff(), 0),  # Who calls decides about that.
+            driver_info=None,  # Two commands less, which tell nobody anything.
         )
-        self._pool.make_connection()  # Which refuses words that nobody knows.
+        try:
+            self._pool.make_connection()  # Which refuses words that nobody knows.
+        except (redis.exceptions.RedisError, TypeError) as error:
+            raise ValueError(str(error)) from None
 
     async def connect(self) -> Link:
         """LinkLost, also when Redis does not want us."""

@@ -7,6 +7,7 @@ goodbye to everybody when the gateway stops.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
@@ -255,7 +256,8 @@ class Agents:
                     await conversation.run()
                 direct.end(failed=False)
             except Exception:  # noqa: BLE001 - a bug that one conversation hits ends that one.
-                _log.exception("a conversation failed", session=session)
+                # As text: with an exception a terminal is shown all that its frames knew.
+                _log.error("a conversation failed", session=session, bug=traceback.format_exc())
                 direct.end(failed=True)
             finally:
                 direct.abort()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import socket
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -217,12 +218,14 @@ class Direct:
 
     def _ready(self) -> None:
         try:
+            if not (self._wants_room or self._is_reading):
+                self._lose()  # Nothing was expected: it is broken.
             if self._wants_room:
                 self.write()
             if self._is_open and self._is_reading:
                 self._read()
-        except Exception as error:  # noqa: BLE001 - a bug that one socket hits ends that one.
-            _log.error("a socket failed", error=repr(error), exc_info=True)
+        except Exception:  # noqa: BLE001 - a bug that one socket hits ends that one.
+            _log.error("a socket failed", bug=traceback.format_exc())
             self._lose()
 
     def _read(self) -> None:

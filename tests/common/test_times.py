@@ -3,8 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from common.times import timestamp
+from common.times import timestamp, timestamp_of
 
 
 @pytest.mark.parametrize(
@@ -17,3 +19,9 @@ from common.times import timestamp
 )
 def test_a_moment_is_written_in_utc_with_milliseconds(moment: datetime, text: str) -> None:
     assert timestamp(moment) == text
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_unix_time_is_written_the_same(unix_ms: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=unix_ms)
+    assert timestamp_of(unix_ms) == timestamp(moment)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,3 +162,50 @@ def test_what_is_no_json_anyhow_is_not_forgiven_for_a_lone_surrogate(text: str) 
 
 def test_an_escaped_backslash_before_a_u_is_no_escape_of_a_character() -> None:
     assert wire.parse(r'"\\ud800 \ud83d\ude00"') == "\\ud800 \U0001f600"
+
+
+_scalars = st.one_of(
+    st.text(), st.integers(-(2**60), 2**60), st.booleans(), st.none(), st.floats(-1e30, 1e30)
+)
+_trees = st.recursive(
+    _scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner)),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), _trees))
+def test_the_canonical_form_is_that_of_rfc_8785(value: dict[str, Any]) -> None:
+    try:
+        expected = rfc8785.dumps(value)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"."):
+            wire.canonical(value)
+    else:
+        assert wire.canonical(value) == expected
+
+
+@given(st.dictionaries(st.text(alphabet=st.characters(max_codepoint=127)), st.text()))
+def test_the_canonical_form_of_what_is_simple_is_too(value: dict[str, Any]) -> None:
+    assert wire._is_simple(value)
+    assert wire.canonical(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("value", [{"x": 2**53 - 1}, {"x": -(2**53) + 1}, {"b": 1, "a": {"d": 0}}])
+def test_integers_up_to_javascripts_bound_are_canonical(value: dict[str, Any]) -> None:
+    assert wire.canonical(value) == rfc8785.dumps(value)
+
+
+_read_command = wire.structurer(cast("type[Command]", Command))
+
+
+@given(st.one_of(commands.map(wire.unstructure), _trees))
+def test_a_structurer_does_what_structure_does(plain: object) -> None:
+    try:
+        expected = wire.structure(plain, cast("type[Command]", Command))
+    except wire.Malformed as malformed:
+        with pytest.raises(wire.Malformed) as raised:
+            _read_command(plain)
+        assert raised.value.faults == malformed.faults
+    else:
+        assert _read_command(plain) == expected

@@ -141,3 +141,40 @@ async def test_a_full_queue_turns_offers_away_at_once() -> None:
         with pytest.raises(Unavailable):
             await courier.offer(an_offer(0))
         callers.cancel_scope.cancel()
+
+
+async def test_who_posts_is_told_later_and_in_order(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    courier, told = a_courier(CountingBus()), list[object]()
+    nursery.start_soon(courier.run)
+    for number in range(3):
+        courier.post(an_offer(number), told.append)
+    assert told == []
+    await trio.testing.wait_all_tasks_blocked()
+    assert told == [Verdict(retry_after_ms=number) for number in range(3)]
+
+
+async def test_who_posts_is_told_of_trouble_too(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    bus, told = CountingBus(), list[object]()
+    bus.trouble = Unavailable("down")
+    courier = a_courier(bus)
+    nursery.start_soon(courier.run)
+    courier.post(an_offer(1), told.append)
+    await trio.testing.wait_all_tasks_blocked()
+    assert told == [bus.trouble]
+    bus.stuck = True
+    courier.post(an_offer(1), told.append)
+    await trio.sleep(REDIS_SECONDS_MAX + 0.1)
+    assert isinstance(told[1], InDoubt)
+
+
+async def test_who_posts_when_all_is_full_is_told_nothing_later() -> None:
+    courier, told = a_courier(CountingBus()), list[object]()  # Nobody carries anything.
+    for number in range(OFFER_QUEUE_MAX):
+        courier.post(an_offer(number), told.append)
+    with pytest.raises(Unavailable):
+        courier.post(an_offer(0), told.append)
+    assert told == []

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import attrs
 import pytest
@@ -13,8 +13,8 @@ from common.adapters.memory_redis import MemoryRedis
 from common.bus import Delta, Restored
 from common.envelopes import AckLine, Shown
 from common.grid import ChunkId, CommandId, GatewayId, SessionId, Tick
-from common.limits import AGENT_QUEUE_MAX
-from gateway.switchboard import Switchboard
+from common.limits import AGENT_QUEUE_MAX, INBOUND_AT_ONCE
+from gateway.switchboard import SessionMessage, Switchboard
 
 HERE = GatewayId("gateway-1")
 ADA, BOB = SessionId("ses_ada"), SessionId("ses_bob")
@@ -130,3 +130,52 @@ async def test_a_session_that_left_leaves_nothing_behind() -> None:
         with scene.switchboard.session(ADA):
             pass
         assert not scene.switchboard._sessions
+
+
+async def test_what_waits_is_forwarded_first_and_then_everything_at_once() -> None:
+    async with a_scene() as scene:
+        with scene.switchboard.session(ADA) as one, scene.switchboard.session(ADA) as other:
+            scene.tell(ADA, "a", "b")
+            await soon()
+            heard: list[SessionMessage] = []
+            assert scene.switchboard.forward(ADA, one, heard.append)
+            assert heard == [a_line(ADA, "a"), a_line(ADA, "b")]
+            scene.tell(ADA, "c")
+            await soon()
+            assert heard[2:] == [a_line(ADA, "c")]
+            with pytest.raises(trio.WouldBlock):
+                one.receive_nowait()
+            assert [other.receive_nowait() for _ in range(3)] == heard
+        scene.tell(ADA, "d")
+        await soon()
+        assert len(heard) == 3, "nobody hears after the end of the block"
+
+
+async def test_who_was_told_too_much_before_forwarding_hears_of_it() -> None:
+    async with a_scene() as scene:
+        with scene.switchboard.session(ADA) as ada:
+            scene.tell(ADA, *map(str, range(AGENT_QUEUE_MAX + 1)))
+            await soon()
+            heard: list[SessionMessage] = []
+            assert not scene.switchboard.forward(ADA, ada, heard.append)
+            assert len(heard) == AGENT_QUEUE_MAX
+
+
+async def test_what_came_together_is_handed_on_in_one_round() -> None:
+    rounds: list[int] = []
+
+    @contextmanager
+    def a_round() -> Iterator[None]:
+        before = len(heard)
+        yield
+        rounds.append(len(heard) - before)
+
+    async with a_scene() as scene:
+        heard: list[SessionMessage] = []
+        scene.switchboard.round = a_round
+        with scene.switchboard.session(ADA) as ada:
+            scene.switchboard.forward(ADA, ada, heard.append)
+            scene.tell(ADA, *map(str, range(INBOUND_AT_ONCE + 5)))
+            await soon()
+    assert heard == [a_line(ADA, str(number)) for number in range(INBOUND_AT_ONCE + 5)]
+    assert rounds == [INBOUND_AT_ONCE + 1, 4]

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from typing import Any
 
-from common.frames import Error
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.frames import CommandRequest, Error, Proof
+from common.grid import CommandId
 from common.limits import BAD_FRAMES_MAX
+from gateway.agent import hearing
 from tests.gateway.agent.builders import NOW_MS, Client, code, the
 
 _COMMAND = '{"type":"command_req","id":"s1","command":%s}'
@@ -47,3 +54,40 @@ def test_what_makes_no_sense_otherwise_counts_as_ever(text: str) -> None:
     for _ in range(BAD_FRAMES_MAX - 1):
         assert the(Error, client.exchange.hear(text, NOW_MS)).code == "malformed"
     assert len(client.exchange.hear(text, NOW_MS)) == 2
+
+
+_words = st.one_of(
+    st.text(max_size=8), st.none(), st.integers(), st.dictionaries(st.text(), st.none())
+)
+_proofs = st.one_of(
+    _words,
+    st.fixed_dictionaries(
+        {"nonce": _words, "signature": _words}, optional={"more": st.none(), "type": st.none()}
+    ),
+)
+_frames = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["command_req", "answer", "cancel", "other"]),
+        "id": st.one_of(st.sampled_from(["c-1", "c 1", "c-1\n", "x" * 64, "x" * 65]), _words),
+        "command": st.one_of(st.just({"name": "wait", "ticks": 1}), _words),
+    },
+    optional={"answer": _proofs, "more": st.none()},
+)
+
+
+@given(_frames)
+def test_the_short_way_hears_what_the_long_one_hears(plain: dict[str, Any]) -> None:
+    shortly = hearing._usual(plain)
+    text = json.dumps(plain)
+    if shortly is not None:
+        assert hearing._structure(plain) == shortly == hearing.read(text)
+    elif {*plain} == {"type", "id", "command", "answer"}:
+        assert not isinstance(hearing.read(text), CommandRequest)
+
+
+def test_a_command_with_its_proof_goes_the_short_way() -> None:
+    proof = {"nonce": "n", "signature": "s"}
+    plain = {"type": "command_req", "id": "c-1", "command": {"name": "wait"}, "answer": proof}
+    assert hearing._usual(plain) == CommandRequest(
+        CommandId("c-1"), {"name": "wait"}, Proof("n", "s")
+    )

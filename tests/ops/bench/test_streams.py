@@ -9,7 +9,7 @@ import pytest
 import trio
 from rich.console import Console
 
-from ops.bench import arriving, fanning, replaying, stopping
+from ops.bench import arriving, exchanging, fanning, replaying, stopping
 from ops.bench.outcome import Figure
 from ops.bench.streams import Sizes, bench
 
@@ -22,6 +22,17 @@ SMALLEST = Sizes(
     ),
     stopping.Size(readers=10, stopped=5, fill_seconds=2, seconds=2, turns=1, stand_seconds=3),
     replaying.Size(delta_bytes=(300,), times=3, at_once=3, view_times=1),
+    exchanging.Size(
+        agents=6,
+        rate=12,
+        each=2,
+        seconds=2,
+        rounds=1,
+        warm_seconds=1,
+        many=8,
+        many_rate=8,
+        many_seconds=2,
+    ),
 )
 
 
@@ -58,6 +69,16 @@ async def test_whoever_comes_back_is_told_all() -> None:
     figures = await a_run_of("replaying")
     assert math.isfinite(_value(figures, "one at a time, the slowest"))
     assert _value(figures, "3 at once, shown anew") == 0
+
+
+async def test_an_exchange_is_measured_beside_its_rival() -> None:
+    figures = await a_run_of("agents")
+    assert _value(figures, "accepted, of those that were offered") == 1
+    assert _value(figures, "CPU of FastAPI for a two-step challenge alone") > 0
+    assert _value(figures, "CPU of the gateway an exchange, two steps") > 0
+    assert _value(figures, "connections lost, acks and results missing") == 0
+    seen = [figure.value for figure in figures if figure.what.startswith("frames that show")]
+    assert seen[0] == 0 < seen[1], "only who observes is shown the world"
 
 
 def _value(figures: list[Figure], what: str) -> float:
