@@ -162,6 +162,7 @@ def a_result(seq: int, id: str = "c-1") -> Result:
 async def test_the_books_notice(told: Sequence[Ack | Result], words: str | None) -> None:
     ledger = Ledger()
     books = Books(ledger)
+    books.send(SESSION, a_request())
     for frame in told:
         books.hear(SESSION, frame)
     if words is None:
