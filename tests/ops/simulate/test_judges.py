@@ -150,7 +150,9 @@ def a_result(seq: int, id: str = "c-1") -> Result:
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ([an_ack(1), a_result(2), an_ack(1), a_result(2)], None),
+        ([an_ack(1), a_result(2), a_request(), an_ack(1), a_result(2)], None),
+        ([an_ack(1), a_result(2), a_result(2)], "once more, and nobody asked"),
+        ([an_ack(1), a_request(), an_ack(1), None, an_ack(1)], "once more, and nobody asked"),
         ([an_ack(2)], "seq 2 after 0"),
         ([a_result(1)], "before its ack"),
         ([an_ack(1), an_ack(2)], "at 1 and at 2"),
@@ -159,11 +161,20 @@ def a_result(seq: int, id: str = "c-1") -> Result:
         ([an_ack(1), an_ack(None)], "and then unavailable"),
     ],
 )
-async def test_the_books_notice(told: Sequence[Ack | Result], words: str | None) -> None:
+async def test_the_books_notice(
+    told: Sequence[Ack | Result | CommandRequest | None], words: str | None
+) -> None:
+    """None: another connection begins."""
     ledger = Ledger()
     books = Books(ledger)
     for frame in told:
-        books.hear(SESSION, frame)
+        match frame:
+            case None:
+                books.begin(SESSION)
+            case CommandRequest():
+                books.send(SESSION, frame)
+            case _:
+                books.hear(SESSION, frame)
     if words is None:
         assert ledger.violation is None
     else:

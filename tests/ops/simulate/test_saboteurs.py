@@ -35,12 +35,12 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
 @pytest.mark.parametrize(
     ("adapters", "likely"),
     [
-        (UNFENCED, 14),
-        (FORGETFUL, 0),
-        (INDIFFERENT, 3),
-        (AGELESS, 10),
-        (LEAVING, 7),
-        (TRUSTING, 76),
+        (UNFENCED, 15),
+        (FORGETFUL, 2),
+        (INDIFFERENT, 2),
+        (AGELESS, 52),
+        (LEAVING, 177),
+        (TRUSTING, 2),
     ],
     ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers"],
 )
