@@ -7,6 +7,7 @@ caller's business. Client and gateway both use this, and the protocol's test vec
 from __future__ import annotations
 
 import base64
+import binascii
 import hmac
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,8 @@ import attrs
 
 from common.grid import AgentId, CommandId, SessionId
 from common.wire import canonical
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 @attrs.frozen
@@ -52,7 +55,8 @@ def is_signed(secret: bytes, claim: Claim, signature: str) -> bool:
 
 
 def encode_base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    digits = binascii.b2a_base64(data, newline=False).translate(_URL_SAFE)
+    return digits.rstrip(b"=").decode()
 
 
 def decode_base64url(text: str) -> bytes:

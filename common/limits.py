@@ -54,9 +54,7 @@ SETTLE_MS_MAX = 4_000  # Then nobody knows what became of it: one question that 
 REOFFER_SECONDS = 2.0  # An unanswered offer is repeated; the journal's unique key makes that safe.
 OFFER_FORGOTTEN_MS = COMMAND_MS_MAX + COMMAND_GRACE_MS  # By then a later offer shows it expired.
 OFFERS_PRUNED = 256  # Refused offers of a session are pruned each time there are so many more.
-GATHER_SECONDS = (
-    0.004  # What agents say within it is read, and offered, together: nobody can notice.
-)
+GATHER_SECONDS = 0.014  # What agents say soon after one another is dealt with together.
 OFFER_BATCH_MAX = 500  # Offers in one Lua call: about 3 ms of Redis.
 HOPS_MAX = 8  # A traveller crosses at most 4 chunks in the time of one message; twice that.
 SLOT_STREAM_MAX = (

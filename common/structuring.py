@@ -68,15 +68,20 @@ def _is_tagged_union(kind: Any) -> bool:
 def _structure_tagged(kind: Any, converter: MsgspecJsonConverter) -> Any:
     """Tell the members of a union apart by their one Literal field (``type``, or ``name``)."""
     tag, classes = _tags(typing.get_args(kind))
+    hooks: dict[str, Any] = {}
+    """Of those that were met: to ask the converter each time takes longer than to structure."""
 
     def structure_tagged(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             raise TypeError("expected an object")
-        name = value.get(tag)
+        name: Any = value.get(tag)
         member = classes.get(name) if isinstance(name, str) else None
         if member is None:
             raise ValueError(f"{tag} must be one of {', '.join(sorted(classes))}")
-        return converter.get_structure_hook(member)(value, member)
+        hook = hooks.get(name)
+        if hook is None:
+            hook = hooks[name] = converter.get_structure_hook(member)
+        return hook(value, member)
 
     return structure_tagged
 
@@ -132,6 +137,13 @@ def _only_words(kind: Any) -> Any:
 
 
 def _is_flat(kind: Any) -> bool:
+    """Whether it has nothing but scalars, and objects of nothing but scalars."""
+    return attrs.has(kind) and all(
+        _is_scalar(field) or _is_of_scalars(field.type) for field in _fields(kind)
+    )
+
+
+def _is_of_scalars(kind: Any) -> bool:
     return attrs.has(kind) and all(_is_scalar(field) for field in _fields(kind))
 
 
@@ -150,14 +162,23 @@ def _is_scalar(field: attrs.Attribute[Any]) -> bool:
 
 
 def _only_flat(kind: type, *, strict: bool) -> Any:
-    names = frozenset(field.name for field in _fields(kind))
+    names = _names(kind)
+    inner = {field.name: _names(field.type) for field in _fields(kind) if attrs.has(field.type)}
 
     def structure_flat(value: Any, _: Any) -> Any:
         if not isinstance(value, dict) or (strict and not names.issuperset(value)):
             raise TypeError
+        for name, known in inner.items():
+            # What is missing, or is no object, msgspec refuses; it only knows no unknown fields.
+            if strict and not known.issuperset(value.get(name) or ()):
+                raise TypeError
         return msgspec.convert(value, kind, strict=True)
 
     return structure_flat
+
+
+def _names(kind: type) -> frozenset[str]:
+    return frozenset(field.name for field in _fields(kind))
 
 
 def _unstructure_attrs(kind: type, converter: MsgspecJsonConverter) -> Any:

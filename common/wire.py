@@ -51,7 +51,11 @@ class NotText(Malformed):
 
 def encode(value: object) -> bytes:
     """Return ``value``, an instance of one of our classes, as compact JSON in UTF-8."""
-    return _writer.dumps(value)
+    kind = type(value)
+    unstructure_one = _unstructurers.get(kind)
+    if unstructure_one is None:
+        unstructure_one = _unstructurers[kind] = _writer.get_unstructure_hook(kind)
+    return _encoder.encode(unstructure_one(value))
 
 
 def decode(data: bytes | str, kind: TypeForm[T]) -> T:
@@ -130,11 +134,11 @@ def structurer(kind: TypeForm[T]) -> Callable[[object], T]:
 
     To find out what a union is made of takes longer than to read one of its members.
     """
-    hook = _strict.quick.get_structure_hook(cast("Any", kind))
+    hook: Callable[[object, object], T] = _strict.quick.get_structure_hook(cast("Any", kind))
 
     def structure_one(value: object) -> T:
         try:
-            return cast("T", hook(value, kind))
+            return hook(value, kind)
         except Exception:  # noqa: BLE001  See _structure.
             return _structure_thoroughly(value, kind, _strict.thorough)
 
@@ -205,3 +209,6 @@ def _step(note: cattrs.AttributeValidationNote | cattrs.IterableValidationNote) 
 _strict = make_readers(strict=True)
 _lenient = make_readers(strict=False)
 _writer = _strict.thorough
+_encoder = msgspec.json.Encoder()
+_unstructurers: dict[type, Callable[[object], object]] = {}
+"""By the class of what was encoded: as many as there are."""

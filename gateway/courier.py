@@ -8,7 +8,7 @@ posted.
 
 from __future__ import annotations
 
-import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -59,7 +59,9 @@ class Courier:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         # Full: whoever comes is turned away at once. Offers that wait longer are of no use.
-        self._letters, self._waiting = trio.open_memory_channel[_Letter](OFFER_QUEUE_MAX)
+        self._letters: deque[_Letter] = deque()
+        self._posted = trio.Event()
+        self._is_stopping = False
 
     async def offer(self, offer: Offer) -> Verdict:
         """Carry out ``offer``; cancelling the wait does not take it back. Unavailable, InDoubt."""
@@ -74,12 +76,12 @@ class Courier:
 
     def post(self, offer: Offer, told: Told) -> None:
         """Carry out ``offer``, and tell what came of it, later. Unavailable: nobody is told."""
-        try:
-            self._letters.send_nowait(_Letter(offer, told))
-        except trio.WouldBlock:
-            raise Unavailable("too many offers are waiting for Redis; try again") from None
-        except trio.BrokenResourceError:
-            raise Unavailable("this gateway is stopping; go to another") from None
+        if self._is_stopping:
+            raise Unavailable("this gateway is stopping; go to another")
+        if len(self._letters) >= OFFER_QUEUE_MAX:
+            raise Unavailable("too many offers are waiting for Redis; try again")
+        self._letters.append(_Letter(offer, told))
+        self._posted.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry letters until cancelled; who still waits then is told that nothing was done."""
@@ -87,21 +89,19 @@ class Courier:
         letters: list[_Letter] = []
         try:
             while True:  # Ends by cancellation only.
-                letters = [await self._waiting.receive()]
-                letters += self._gather(OFFER_BATCH_MAX - 1)
+                if not self._letters:
+                    self._posted = trio.Event()
+                await self._posted.wait()  # It gives way: what is posted meanwhile goes along.
+                letters = self._gather(OFFER_BATCH_MAX)
                 await self._carry(letters)
         finally:
+            self._is_stopping = True
             for letter in (*letters, *self._gather(OFFER_QUEUE_MAX)):
                 letter.settle(Unavailable("this gateway is stopping; go to another"))
-            self._waiting.close()
 
     def _gather(self, count: int) -> list[_Letter]:
         """Take at most ``count`` of the letters that wait."""
-        letters: list[_Letter] = []
-        with contextlib.suppress(trio.WouldBlock):
-            while len(letters) < count:
-                letters.append(self._waiting.receive_nowait())
-        return letters
+        return [self._letters.popleft() for _ in range(min(count, len(self._letters)))]
 
     async def _carry(self, letters: Sequence[_Letter]) -> None:
         OFFERS_TOGETHER.observe(len(letters))

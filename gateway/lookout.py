@@ -34,8 +34,8 @@ class _Leaving:
 class Lookout:
     """Nothing is noticed unless ``run`` is running.
 
-    What happens within ``_gather_seconds`` of something is noticed together with it: to wake up
-    costs as much as a good part of what there is to do.
+    What happens within ``_gather_seconds`` after something did is noticed together: to wake up for
+    each thing apart costs as much again as what is done then.
     """
 
     _gather_seconds: float = 0.0
@@ -98,15 +98,19 @@ class Lookout:
     async def _look(self) -> NoReturn:
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
-            if self._gather_seconds:
+            while self._notice() and self._gather_seconds:  # noqa: ASYNC110 - not to wake up is it.
                 await trio.sleep(self._gather_seconds)
-            noticed = self._epoll.poll(0, LOOKS_AT_ONCE)
-            with self._round():
-                for fd, _ in noticed:
-                    if fd in self._leaving:
-                        self._read(fd)
-                    elif fd in self._calls:  # Else one before it in this list has ended it.
-                        self._calls[fd]()
+
+    def _notice(self) -> bool:
+        """Whether anything had happened."""
+        noticed = self._epoll.poll(0, LOOKS_AT_ONCE)
+        with self._round():
+            for fd, _ in noticed:
+                if fd in self._leaving:
+                    self._read(fd)
+                elif fd in self._calls:  # Else one before it in this list has ended it.
+                    self._calls[fd]()
+        return bool(noticed)
 
     def _read(self, fd: int) -> None:
         """Throw away what came: to close on unread bytes is a reset, and loses our last words."""

@@ -110,7 +110,9 @@ class Unframer:
                 self._forward(size)
 
     def close(self, code: int, reason: str) -> bytes:
-        """Return our own close frame."""
+        """Return our own close frame; nothing when it was sent."""
+        if self._proto.state is not ConnectionState.OPEN:
+            return b""
         return bytes(self._proto.send(CloseConnection(code, reason)))
 
     # What is read here
@@ -167,6 +169,8 @@ class Unframer:
         match event:
             case TextMessage() | BytesMessage():
                 return self._part(event)
+            case Ping() if self._proto.state is not ConnectionState.OPEN:
+                return None  # After a close frame there is nothing that could be sent.
             case Ping():
                 return Pinged(bytes(self._proto.send(event.response())))
             case Pong():

@@ -86,7 +86,10 @@ class Conversation:
     _patience: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Around the wait for something to do."""
     _tend_at: float = attrs.field(default=math.inf, init=False)
-    _heard_at: float = attrs.field(default=-math.inf, init=False)
+    _heard_ms: int = attrs.field(default=0, init=False)
+    """When something was said to the session, or asked for it."""
+    _wakes_soon: bool = attrs.field(default=False, init=False)
+    """Whether it looks round within REOFFER_SECONDS anyway."""
     _is_held: bool = attrs.field(default=False, init=False)
     _held_at: float = attrs.field(default=-math.inf, init=False)
     """When lines that are missing were noticed, or looked for last."""
@@ -221,12 +224,12 @@ class Conversation:
         self.outbox.end(CloseCode.TOO_SLOW, "too much was said to the session at once")
 
     def _take(self, message: SessionMessage) -> Iterable[Action]:
-        self._heard_at = trio.current_time()
+        now_ms = self._heard_ms = self._now_ms()
         match message:
             case AckLine() | ResultLine():
                 if isinstance(message, ResultLine):
                     self._follower.hear_result(message)
-                return self._exchange.hear_line(message, self._now_ms())
+                return self._exchange.hear_line(message, now_ms)
             case Attached() if began_anew(message, self._exchange.docket.delivered):
                 self._end_soon()
             case Attached():
@@ -249,10 +252,11 @@ class Conversation:
     # What becomes due
 
     async def _tend(self) -> NoReturn:
-        self._heard_at = trio.current_time()
+        self._heard_ms = self._now_ms()
         while True:  # Ends with the conversation.
             if self._tend_at <= trio.current_time():
                 self._tend_at = self.tend()
+            self._wakes_soon = False
             with trio.CancelScope(deadline=self._due()) as self._patience:
                 await trio.sleep_forever()
             # Much that was due when the wait began has been settled meanwhile.
@@ -266,13 +270,18 @@ class Conversation:
         return -math.inf if self._chores else min(self._tend_at, self._lines_due())
 
     def _lines_due(self) -> float:
-        docket, due = self._exchange.docket, math.inf
+        docket, now, now_ms, due = (
+            self._exchange.docket,
+            trio.current_time(),
+            self._now_ms(),
+            math.inf,
+        )
         if docket.due_ms is not None:
-            due = trio.current_time() + (docket.due_ms - self._now_ms()) / 1000
+            due = now + (docket.due_ms - now_ms) / 1000
         if docket.held:
             due = min(due, self._held_at + LINES_WAIT_SECONDS)
         if docket.is_running:
-            due = min(due, self._heard_at + LINES_LOOK_SECONDS)
+            due = min(due, now + (self._heard_ms - now_ms) / 1000 + LINES_LOOK_SECONDS)
         return due
 
     def tend_soon(self) -> None:
@@ -282,7 +291,8 @@ class Conversation:
 
     def _frames_rested(self) -> None:
         """What was offered just now is due after a while, if nobody is heard of it."""
-        if self._exchange.docket.pending:
+        if not self._wakes_soon and self._exchange.docket.pending:
+            self._wakes_soon = True
             self._wake_at(trio.current_time() + REOFFER_SECONDS)
         self.rested()
 
@@ -299,7 +309,7 @@ class Conversation:
             self._patience.deadline = due
 
     async def _catch_up(self) -> None:
-        self._heard_at = self._held_at = trio.current_time()
+        self._heard_ms, self._held_at = self._now_ms(), trio.current_time()
         # Before anything is offered again, or given up: was it answered, and we were not told?
         docket = self._exchange.docket
         # A result may be on record in PostgreSQL only, once Redis has forgotten it.

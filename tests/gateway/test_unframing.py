@@ -143,4 +143,14 @@ def test_a_close_is_answered_and_the_answer_to_ours_is_not() -> None:
     assert heard(Unframer(), [close]) == [Ended(b"\x88\x06\x03\xe8done")]
     unframer = Unframer()
     assert unframer.close(4008, "slow")[2:4] == (4008).to_bytes(2, "big")
-    assert heard(unframer, [a_frame(b"late"), close]) == [Said("late"), Ended(b"")]
+    late = [a_frame(b"late"), a_frame(b"there?", opcode=9), close]
+    assert heard(unframer, late) == [Said("late"), Ended(b"")]
+
+
+@pytest.mark.parametrize(
+    "frame", [a_frame(b"\xff"), a_frame(b"x" * (FRAME_BYTES_MAX + 1)), a_frame(b"", opcode=3)]
+)
+def test_who_breaks_the_rules_after_our_close_is_told_nothing_more(frame: bytes) -> None:
+    unframer = Unframer()
+    unframer.close(1012, "")
+    assert heard(unframer, [frame]) == [Ended(b"")]
