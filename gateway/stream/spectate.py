@@ -228,7 +228,7 @@ class Spectators:
         attendance = Attendance(
             view,
             reader,
-            Telling(view, self._backlog),
+            Telling(view, self._backlog, self._feeds.show),
             pen,
             self._feeds,
             lambda: connection is not None and connection.has_vanished,
