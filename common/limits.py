@@ -152,6 +152,7 @@ RECORD_BATCH_MAX = 500  # Emissions recorded in one go, so that a snapshot never
 RECORD_QUEUE_MAX = 5_000  # Emissions waiting for PostgreSQL; beyond: the publisher waits.
 HELD_MAX = 1_000  # Messages waiting for a border to answer; beyond: ``unavailable``.
 INNER_MAX = 2_000  # Messages of a shard to itself; beyond: dropped, all of them are repeated.
+TRACES_MAX = 50_000  # Accepted commands whose trace a shard remembers until they end: 10 MB.
 TRAILS_MAX = 50_000  # Agents whose last step out of here is remembered; else PostgreSQL is asked.
 GENERATIONS_MAX = 10_000  # Chunks that nobody holds and somebody watched, remembered.
 LOOKUPS_MAX = 8  # Questions to PostgreSQL at a time: what its pool of connections can take.

@@ -140,13 +140,7 @@ async def _serve(
             bus, accounts, clock, courier, switchboard, feeds, routes, settings, gateway, stop
         )
     )
-    app = Gateway(
-        make_app(calls),
-        agents,
-        spectators.events,
-        spectators.frames,
-        settings.trusted_proxies,
-    )
+    app = Gateway(make_app(calls), agents, spectators.events, spectators.frames)
     async with trio.open_nursery() as supplying:
         await supplying.start(courier.run)
         await supplying.start(feeds.run)

@@ -39,6 +39,7 @@ from gateway.agent.lane import Then
 from gateway.agent.lines import find_lines
 from gateway.agent.outbox import Outbox
 from gateway.agent.outside import Outside, ask_postgres, ask_redis
+from gateway.agent.way import Way
 from gateway.metrics import (
     ACCEPTED_TALLY,
     AGENT_ACKS,
@@ -62,6 +63,7 @@ class Errands:
     """Its number. Once the session has a later one, nothing is offered from here any more."""
     start: Callable[[Callable[[], Awaitable[None]]], None]
     """Start a task that ends with the conversation."""
+    way: Way | None = None
 
     def send(self, frame: ServerFrame) -> None:
         if isinstance(frame, Ack):
@@ -71,6 +73,8 @@ class Errands:
                 AGENT_ACKS.labels(frame.code).inc()
         elif isinstance(frame, Challenge):
             AGENT_CHALLENGES.labels("issued").inc()
+        if self.way is not None:
+            self.way.told(frame)
         self.outbox.put(wire.encode(frame))
 
     def carry_out(self, action: Action, then: Then) -> Iterable[Action] | None:
@@ -150,6 +154,8 @@ class Errands:
             AGENT_REOFFERS.inc()
         else:
             PROVEN_TALLY.count += 1
+            if self.way is not None:
+                self.way.offered(action.message)
         offer = self._to_shard(action.message, action.takes, self.connection)
 
         def decide(verdict: Verdict) -> Iterable[Action]:
