@@ -17,6 +17,7 @@ import trio
 import trio_asyncio
 
 from common.adapters.clock import SystemClock
+from common.adapters.otlp import open_spans
 from common.adapters.postgres import Postgres, open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
 from common.adapters.private_port import Missing, serve_private
@@ -34,6 +35,7 @@ from common.limits import (
 )
 from common.settings import Settings
 from common.tokens import new_id
+from common.traces import Spans
 from gateway.agent.agents import Agents
 from gateway.agent.outside import Outside as AgentOutside
 from gateway.asgi import Gateway
@@ -69,6 +71,7 @@ async def run(
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("a gateway needs DATABASE_URL and REDIS_URL")
     async with (
+        open_spans(settings, "gateway", name) as spans,
         trio_asyncio.open_loop(),
         open_postgres(settings.database_url) as postgres,
         open_redis(settings.redis_url) as redis,
@@ -84,7 +87,17 @@ async def run(
             routes = Routes(await _topology(postgres, accounts))
             started = partial(_tell, task_status, private_port)
             await _serve(
-                bus, accounts, settings, gateway, routes, host, port, stop, readiness, started
+                bus,
+                accounts,
+                settings,
+                spans,
+                gateway,
+                routes,
+                host,
+                port,
+                stop,
+                readiness,
+                started,
             )
             nursery.cancel_scope.cancel()
 
@@ -122,6 +135,7 @@ async def _serve(
     bus: Bus,
     accounts: Accounts,
     settings: Settings,
+    spans: Spans,
     gateway: GatewayId,
     routes: Routes,
     host: str,
@@ -134,10 +148,20 @@ async def _serve(
     feeds = Feeds(bus, courier, routes, gateway)
     switchboard = Switchboard(bus, gateway, feeds)
     spectators = Spectators(feeds, bus, settings, stop)
-    calls = HttpOutside(bus, accounts, clock, courier, routes, settings, feeds)
+    calls = HttpOutside(bus, accounts, clock, courier, routes, settings, feeds, spans)
     agents = Agents(
         AgentOutside(
-            bus, accounts, clock, courier, switchboard, feeds, routes, settings, gateway, stop
+            bus,
+            accounts,
+            clock,
+            courier,
+            switchboard,
+            feeds,
+            routes,
+            settings,
+            gateway,
+            stop,
+            spans=spans,
         )
     )
     app = Gateway(make_app(calls), agents, spectators.events, spectators.frames)
