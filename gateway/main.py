@@ -44,6 +44,7 @@ from gateway.http.app import make_app
 from gateway.http.health import missing_now
 from gateway.http.outside import Outside as HttpOutside
 from gateway.listener import make_config, serve
+from gateway.metrics import QUEUE
 from gateway.ports import Accounts, Bus
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
@@ -170,6 +171,7 @@ async def _serve(
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
+        supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)
         async with trio.open_nursery() as serving:
             serving.start_soon(agents.run)
@@ -189,4 +191,11 @@ async def _beat(bus: Bus, gateway: GatewayId, agents: Agents, spectators: Specta
         beat = GatewayBeat(agents.count, spectators.count)
         with suppress(Trouble), trio.move_on_after(REDIS_SECONDS_MAX):
             await bus.beat(gateway, beat)  # The next one says the same.
+        await trio.sleep(BEAT_SECONDS)
+
+
+async def _measure(courier: Courier, switchboard: Switchboard) -> None:
+    while True:
+        QUEUE.labels("offers").set(len(courier))
+        QUEUE.labels("inbound").set(len(switchboard))
         await trio.sleep(BEAT_SECONDS)

@@ -41,7 +41,15 @@ from gateway.agent.whereabouts import Crossings
 from gateway.connection import connection_of
 from gateway.http.problems import Problem
 from gateway.lookout import CAN_LOOK_OUT
-from gateway.metrics import AGENT_CLOSES, AGENT_REFUSALS, AGENT_TALLIES, AGENTS
+from gateway.metrics import (
+    AGENT_CLOSES,
+    AGENT_REFUSALS,
+    AGENT_RESUMES,
+    AGENT_TALLIES,
+    AGENTS,
+    LATENESS_SECONDS,
+    QUEUE,
+)
 from gateway.refuse import refuse
 
 _log = structlog.get_logger(__name__)
@@ -121,9 +129,13 @@ class Agents:
 
     async def _sweep(self) -> None:
         while True:
-            await trio.sleep(SWEEP_SECONDS)
+            due = trio.current_time() + SWEEP_SECONDS
+            await trio.sleep_until(due)
+            LATENESS_SECONDS.observe(trio.current_time() - due)
             for tally in AGENT_TALLIES:
                 tally.settle()
+            waiting = sum(len(conversation.outbox) for conversation in self._conversations)
+            QUEUE.labels("agent_frames").set(waiting)
             now = self._outside.clock.now()
             for conversation in tuple(self._conversations):
                 conversation.sweep(now)
@@ -178,6 +190,8 @@ class Agents:
         if outside.stop.is_set():
             return _STOPPING
         session = entrant.admitted.session.session
+        if entrant.admitted.resume is not None:
+            AGENT_RESUMES.inc()
         conversation = Conversation(
             entrant.admitted,
             entrant.binding,

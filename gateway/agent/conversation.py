@@ -52,7 +52,7 @@ from gateway.agent.parting import part
 from gateway.agent.sitting import sitting_of
 from gateway.agent.way import Way, way_of
 from gateway.agent.whereabouts import Crossings
-from gateway.metrics import FRAMES_TALLY
+from gateway.metrics import DROPPED, FRAMES_TALLY
 from gateway.switchboard import SessionMessage
 
 PROTOCOL = 1
@@ -233,6 +233,7 @@ class Conversation:
             self._lines.put(lambda: self._take(message))
 
     def _overflow(self) -> None:
+        DROPPED.labels("agent_lines").inc()
         self.outbox.end(CloseCode.TOO_SLOW, "too much was said to the session at once")
 
     def _take(self, message: SessionMessage) -> Iterable[Action]:

@@ -8,7 +8,7 @@ seldom happens is a task of the conversation's. Calls have their deadlines in ``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import attrs
 import structlog
@@ -17,10 +17,11 @@ from common import wire
 from common.bus import Offer, Take, Verdict
 from common.envelopes import CancelOffered, ToShard
 from common.errors import Trouble, Unavailable
-from common.frames import Ack, Challenge, ServerFrame
+from common.frames import Ack, Challenge, Result, ServerFrame
 from common.grid import CommandId
 from common.journal import Known
 from common.limits import RETRY_AFTER_MS
+from common.refusals import AckCode
 from gateway.agent.actions import (
     Action,
     End,
@@ -44,13 +45,21 @@ from gateway.metrics import (
     ACCEPTED_TALLY,
     AGENT_ACKS,
     AGENT_CHALLENGES,
+    AGENT_COOLDOWNS,
     AGENT_REOFFERS,
+    AGENT_RESULTS,
+    COMPLETED_TALLY,
     PROVEN_TALLY,
 )
 
 _log = structlog.get_logger(__name__)
 
 _NOT_DONE = Verdict(full=True)
+_ANSWERS: Mapping[AckCode, str] = {
+    "invalid_signature": "invalid",
+    "challenge_expired": "expired",
+    "challenge_unknown": "unknown",
+}
 _DONE = Verdict()
 
 
@@ -71,6 +80,13 @@ class Errands:
                 ACCEPTED_TALLY.count += 1
             else:
                 AGENT_ACKS.labels(frame.code).inc()
+                if (outcome := _ANSWERS.get(frame.code)) is not None:
+                    AGENT_CHALLENGES.labels(outcome).inc()
+        elif isinstance(frame, Result):
+            if frame.reason is None:
+                COMPLETED_TALLY.count += 1
+            else:
+                AGENT_RESULTS.labels(frame.reason).inc()
         elif isinstance(frame, Challenge):
             AGENT_CHALLENGES.labels("issued").inc()
         if self.way is not None:
@@ -193,6 +209,7 @@ class Errands:
         try:
             if await ask_redis(self.outside.bus.strike(agent, action.kind)):
                 self.exchange.cooled_down(self._now_ms())
+                AGENT_COOLDOWNS.inc()
                 _log.info("agent on cooldown", agent=agent, why=action.kind)
         except Trouble as trouble:
             _log.warning("a bad answer was not counted", agent=agent, error=str(trouble))
