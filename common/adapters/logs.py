@@ -101,7 +101,7 @@ def mask(text: str) -> str:
     """
     text = _URL_PASSWORD.sub(_without_password, _TOKEN.sub(rf"\1{HIDDEN}", text))
     text = _EMAIL.sub(HIDDEN, _BYTES_32.sub(HIDDEN, text))
-    return _IPV6.sub(_unless_ours, _IPV4.sub(_unless_ours, text))
+    return _IPV4.sub(_unless_ours, _IPV6.sub(_unless_ours, text))
 
 
 def _unless_ours(match: re.Match[str]) -> str:
