@@ -56,6 +56,7 @@ async def run(
     *,
     host: str,
     port: int,
+    metrics_host: str = "127.0.0.1",
     metrics_port: int,
     name: str,
     stop: trio.Event,
@@ -79,7 +80,13 @@ async def run(
         async with trio.open_nursery() as nursery:
             readiness = _Readiness()
             private_port: int = await nursery.start(
-                partial(serve_private, metrics_port, readiness.missing, stop=trio.Event())
+                partial(
+                    serve_private,
+                    metrics_port,
+                    readiness.missing,
+                    stop=trio.Event(),
+                    host=metrics_host,
+                )
             )
             routes = Routes(await _topology(postgres, accounts))
             started = partial(_tell, task_status, private_port)

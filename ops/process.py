@@ -32,13 +32,29 @@ class Place:
     run_folder: Path | None
 
 
+@attrs.frozen
+class Listening:
+    """Where a process has its private port; 0: a free one."""
+
+    host: str
+    port: int
+
+
 async def serve_gateway(
-    settings: Settings, place: Place, *, host: str, port: int, metrics_port: int, name: str
+    settings: Settings, place: Place, *, host: str, port: int, private: Listening, name: str
 ) -> None:
     from gateway.main import run
 
     _collect_seldom()
-    start = partial(run, settings, host=host, port=port, metrics_port=metrics_port, name=name)
+    start = partial(
+        run,
+        settings,
+        host=host,
+        port=port,
+        metrics_host=private.host,
+        metrics_port=private.port,
+        name=name,
+    )
     async with until_told() as stop:
         with ExitStack() as listing:
             # It may wait for PostgreSQL; until it has started there is nothing to put in order.
@@ -48,11 +64,11 @@ async def serve_gateway(
                 listing.enter_context(listed(place.run_folder, running))
 
 
-async def serve_shard(settings: Settings, place: Place, *, metrics_port: int, name: str) -> None:
+async def serve_shard(settings: Settings, place: Place, *, private: Listening, name: str) -> None:
     from shard.main import run
 
     _collect_seldom()
-    start = partial(run, settings, metrics_port=metrics_port, name=name)
+    start = partial(run, settings, metrics_host=private.host, metrics_port=private.port, name=name)
     async with until_told() as stop:
         with ExitStack() as listing:
             async with trio.open_nursery() as serving:

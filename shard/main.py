@@ -27,6 +27,7 @@ async def run(
     settings: Settings,
     *,
     name: str,
+    metrics_host: str = "127.0.0.1",
     metrics_port: int,
     stop: trio.Event,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
@@ -43,7 +44,13 @@ async def run(
         outside = Outside(RedisShardBus(redis), RedisLeases(redis), PostgresJournal(postgres))
         ended = trio.Event()
         port: int = await nursery.start(
-            partial(serve_private, metrics_port, partial(_missing, outside), stop=ended)
+            partial(
+                serve_private,
+                metrics_port,
+                partial(_missing, outside),
+                stop=ended,
+                host=metrics_host,
+            )
         )
         task_status.started(port)
         await serve(outside, name, stop)

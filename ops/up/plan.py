@@ -19,6 +19,7 @@ import attrs
 
 from common.adapters.logs import wants_colour
 from common.errors import Misconfigured
+from common.settings import FILE
 from ops.embedded.launch import Launch
 from ops.up.child import Spec
 
@@ -149,4 +150,6 @@ def _tessera(*words: str) -> tuple[str, ...]:
 
 
 def _urls(database_url: str, redis_url: str) -> dict[str, str]:
-    return {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    # What was in files has been read; they inherit the rest of our environment.
+    return {**urls, **{name + FILE: "" for name in urls}}
