@@ -8,7 +8,11 @@ MADE := $(VENV)/made-from-lock
 # Tests side by side. More than the two cores: a third of their time is waiting for sockets.
 WORKERS ?= 3
 
-.PHONY: up test quick static bench-world bench-streams lock clean
+COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
+
+.PHONY: up test quick static bench-world bench-streams image test-compose lock clean
 .NOTPARALLEL:
 
 # ARGS: what tessera up takes, as in  make up ARGS="--port 9000 --bots 0"
@@ -58,14 +62,17 @@ $(MADE): requirements.lock pyproject.toml
 	@$(BIN)/python -P ops/install.py
 	@touch $@
 
-# Versions and hashes only: whoever installs chooses the index.
+# APP_IMAGE, BASE_IMAGE: as in  make image APP_IMAGE=registry/tessera:1 BASE_IMAGE=python:3.13-slim
+image: $(MADE)
+	@$(BIN)/python -P ops/image.py
+
+# Versions and hashes only: whoever installs chooses the index. The second is what an image needs of
+# the first.
 lock:
 	@test -x .venv-lock/bin/uv \
 		|| { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --disable-pip-version-check --quiet uv; }
-	.venv-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
-		--extra build --extra embedded --extra test \
-		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --output-file requirements.lock
+	$(COMPILE) --upgrade --extra build --extra embedded --extra test --output-file requirements.lock
+	$(COMPILE) --constraint requirements.lock --extra build --output-file compose/requirements.lock
 
 # The world in .data stays.
 clean:
