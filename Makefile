@@ -22,7 +22,7 @@ up: $(MADE)
 # Side by side; but pages, which are to draw sixty frames a second, only beside one another.
 test: static
 	@echo "== tests of the parts"
-	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser"
+	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser and not compose"
 	@echo "== tests of whole worlds"
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser"
 	@echo "== tests of the pages"
@@ -31,7 +31,7 @@ test: static
 # The inner loop: no servers, no processes, no browser.
 quick: static
 	@echo "== quick tests"
-	@$(BIN)/pytest -q -n $(WORKERS) -m "not embedded and not cluster and not browser and not slow"
+	@$(BIN)/pytest -q -n $(WORKERS) -m "not embedded and not cluster and not browser and not slow and not compose"
 
 static: $(MADE)
 	@echo "== ruff"
@@ -65,6 +65,12 @@ $(MADE): requirements.lock pyproject.toml
 # APP_IMAGE, BASE_IMAGE: as in  make image APP_IMAGE=registry/tessera:1 BASE_IMAGE=python:3.13-slim
 image: $(MADE)
 	@$(BIN)/python -P ops/image.py
+
+# The whole stack of compose/, on this machine's Docker engine. IMAGES=public: with the images that
+# compose.yaml names, not with those of compose/base-images.sh; COMPOSE: another docker compose.
+test-compose: $(MADE)
+	@echo "== tests of the whole stack in containers"
+	@$(BIN)/pytest -n 0 -m compose $(ARGS) tests/compose
 
 # Versions and hashes only: whoever installs chooses the index. The second is what an image needs of
 # the first.

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compose.stack import Stack, a_stack, images, why_not
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One for all tests: each leaves it as it was, ready and with two shards."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with a_stack(tmp_path_factory.mktemp("stack"), images()) as stack:
+        yield stack
