@@ -1,13 +1,22 @@
 #!/bin/sh
 # Valkey with the password of its file, which is seen in no list of processes. With --healthy:
-# whether it answers.
+# whether it answers; with --forget: empty it.
 set -eu
 
 password=$(cat /run/secrets/redis-password)
-if [ "${1:-}" = --healthy ]; then
-    test "$(REDISCLI_AUTH=$password valkey-cli -h 127.0.0.1 ping)" = PONG
+ask() {
+    REDISCLI_AUTH=$password valkey-cli -h 127.0.0.1 "$@"
+}
+case ${1:-} in
+--healthy)
+    test "$(ask ping)" = PONG
     exit
-fi
+    ;;
+--forget)
+    test "$(ask flushall)" = OK
+    exit
+    ;;
+esac
 exec valkey-server - <<CONF
 include /etc/tessera/valkey.conf
 maxmemory ${MAXMEMORY:-512mb}

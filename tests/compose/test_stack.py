@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import httpx
 import httpx_sse
@@ -23,9 +23,9 @@ LASTING = ("lb", "gateway-a", "gateway-b", "postgres", "valkey")
 
 
 @pytest.fixture(autouse=True)
-async def _left_as_it_was(stack: Stack) -> AsyncIterator[None]:
+def _left_as_it_was(stack: Stack) -> Iterator[None]:
     yield
-    await meanwhile(stack.wait_ready)
+    stack.wait_ready()
 
 
 def lives(containers: list[Container]) -> dict[str, str]:
