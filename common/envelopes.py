@@ -1,7 +1,8 @@
 """The messages between gateways and shards: their whole contract.
 
 Pure. Delivery is at least once and in order per stream, so every message may arrive twice and
-each says below what makes that harmless. ``trace`` is a W3C traceparent or "".
+each says below what makes that harmless. ``trace`` is a command's W3C traceparent, or "" where
+nobody knows it any more; see ``common.traces``.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ class ArrivalAsked:
     """The target."""
     traveller: str
     """JSON of the world's own making; only shards look inside."""
+    trace: str = ""
+    """Of the command that leads it here."""
     type: Literal["arrival_asked"] = attrs.field(default="arrival_asked", kw_only=True)
 
 
@@ -139,6 +142,7 @@ class AckLine:
     retry_after_ms: int | None = None
     expires_at_ms: int | None = None
     """Of a refusal: which offer of ``id`` it is about. A refused id may be offered anew."""
+    trace: str = ""
     type: Literal["ack_line"] = attrs.field(default="ack_line", kw_only=True)
 
 
@@ -153,6 +157,7 @@ class ResultLine:
     chunk: ChunkId
     position: Position
     reason: FailReason | None = None
+    trace: str = ""
     type: Literal["result_line"] = attrs.field(default="result_line", kw_only=True)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 
 from common.errors import Misconfigured
+from common.traces import Sampling
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ReadFile = Callable[[str], str]
@@ -59,6 +61,50 @@ def _count(text: str) -> int:
     if (number := int(text)) > COUNT_MAX:
         raise ValueError(f"{text!r} is more than {COUNT_MAX}")
     return number
+
+
+def _log_level(text: str) -> str:
+    if text not in ("debug", "info", "warning", "error"):
+        raise ValueError(f"{text!r} is none of debug, info, warning, error")
+    return text
+
+
+def _otlp_url(text: str) -> str:
+    return _url(text, ("http", "https"), "http://collector:4318")
+
+
+def _otlp_protocol(text: str) -> str:
+    if text != "http/protobuf":
+        raise ValueError(f"{text!r} is not http/protobuf, the one that there is")
+    return text
+
+
+def _exporter(text: str) -> str:
+    if text not in ("otlp", "none"):
+        raise ValueError(f"{text!r} is neither otlp nor none")
+    return text
+
+
+def _sampler(text: str) -> str:
+    if text.removeprefix("parentbased_") not in ("always_on", "always_off", "traceidratio"):
+        raise ValueError(
+            f"{text!r} is none of always_on, always_off, traceidratio, parentbased_..."
+        )
+    return text
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise ValueError(f"{text!r} is no number from 0 to 1")
+    return share
+
+
+def _switch(text: str) -> bool:
+    return text.lower() == "true"  # As OpenTelemetry has it: all else is false.
 
 
 def _log_format(text: str) -> str:
@@ -147,6 +193,45 @@ class Settings:
     log_format: str | None = _setting(
         "TESSERA_LOG_FORMAT", None, _log_format, "json or text; unset: text on a terminal"
     )
+    log_level: str = _setting(
+        "TESSERA_LOG_LEVEL", "info", _log_level, "of our own lines; debug: one or two a command"
+    )
+    # The names that every program with OpenTelemetry has; see its documentation.
+    otlp_endpoint: str | None = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", None, _otlp_url, "where traces go; unset: nowhere"
+    )
+    otlp_traces_endpoint: str | None = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None, _otlp_url, "the same, its path included"
+    )
+    otlp_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", _otlp_protocol, "how traces go"
+    )
+    traces_exporter: str = _setting("OTEL_TRACES_EXPORTER", "otlp", _exporter, "none: no traces")
+    traces_sampler: str = _setting(
+        "OTEL_TRACES_SAMPLER", "parentbased_always_on", _sampler, "which traces are exported"
+    )
+    traces_share: float = _setting(
+        "OTEL_TRACES_SAMPLER_ARG", 1.0, _share, "of traceidratio: the share that is exported"
+    )
+    otel_disabled: bool = _setting("OTEL_SDK_DISABLED", False, _switch, "true: no traces")
+
+    @property
+    def traces_endpoint(self) -> str:
+        """Where spans go, "" when nobody said."""
+        if self.otlp_traces_endpoint is not None:
+            return self.otlp_traces_endpoint
+        return f"{self.otlp_endpoint.rstrip('/')}/v1/traces" if self.otlp_endpoint else ""
+
+    @property
+    def exports_traces(self) -> bool:
+        is_on = self.traces_exporter == "otlp" and not self.otel_disabled
+        return is_on and bool(self.traces_endpoint)
+
+    @property
+    def sampling(self) -> Sampling:
+        kind = self.traces_sampler.removeprefix("parentbased_")
+        share = {"always_on": 1.0, "always_off": 0.0}.get(kind, self.traces_share)
+        return Sampling(share, heeds_parent=kind != self.traces_sampler)
 
 
 def read_settings(

@@ -1,12 +1,12 @@
 """The gateway as one ASGI app: what arrives goes to the endpoint that its path names.
 
 It serves nothing itself but the 404 of a WebSocket that leads nowhere, and writes one line of
-access log a request, without query strings: those may hold tokens.
+access log a request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 
 import attrs
 import trio
@@ -20,12 +20,10 @@ from hypercorn.typing import (
     WebsocketScope,
 )
 
-from common.settings import Network
 from gateway import access_log
-from gateway.address import client_address
 from gateway.connection import connection_of, harden
 from gateway.http.problems import Problem
-from gateway.http.tracing import trace_id_of
+from gateway.http.tracing import trace_id_for
 from gateway.refuse import refuse
 
 HTTPEndpoint = Callable[[HTTPScope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -35,6 +33,7 @@ WebsocketEndpoint = Callable[
 
 # Asked every second or so by whoever watches the process: they would drown everything else.
 _QUIET = frozenset({"/healthz", "/readyz"})
+_STREAMS = frozenset({"/v1/agent", "/v1/spectate", "/v1/spectate/ws"})
 
 
 @attrs.frozen(eq=False)
@@ -45,7 +44,6 @@ class Gateway:
     agent: WebsocketEndpoint
     spectate: HTTPEndpoint
     spectate_ws: WebsocketEndpoint
-    trusted_proxies: Sequence[Network] = ()
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -81,10 +79,9 @@ class Gateway:
             return  # Who took the connection over ends the answer.
         access_log.note(
             scope["method"] if scope["type"] == "http" else "WEBSOCKET",
-            scope["path"],
+            _route(scope),
             status=answer.status,
             began=began,
-            address=client_address(scope, self.trusted_proxies),
             trace_id=answer.trace_id,
         )
 
@@ -118,6 +115,12 @@ class _Answer:
         self.trace_id = traces[0].decode("latin-1") if traces else None
 
 
+def _route(scope: HTTPScope | WebsocketScope) -> str:
+    if scope["path"] in _STREAMS:
+        return scope["path"]
+    return access_log.route_in(scope) if scope["type"] == "http" else access_log.NO_ROUTE
+
+
 def _has_two_lengths(scope: HTTPScope | WebsocketScope) -> bool:
     """Who took the other of the two for the body's end takes what follows for a request.
 
@@ -131,5 +134,5 @@ async def _nowhere(
 ) -> None:
     problem = Problem("not_found", "There is no WebSocket at this address.")
     traceparents = [value for name, value in scope["headers"] if name == b"traceparent"]
-    trace_id = trace_id_of(traceparents[0].decode("latin-1") if traceparents else "")
+    trace_id = trace_id_for(traceparents[0].decode("latin-1") if traceparents else "")
     await refuse(scope, receive, send, problem, trace_id)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import socket
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -99,13 +99,15 @@ class Connection(TCPServer):
             return None
         return self._detach(request)
 
-    def take_over_websocket(self, subprotocol: str | None) -> tuple[socket.socket, bytes] | None:
+    def take_over_websocket(
+        self, subprotocol: str | None, more: Sequence[tuple[bytes, bytes]] = ()
+    ) -> tuple[socket.socket, bytes] | None:
         """The same for a WebSocket; also the head of the answer that accepts it."""
         request = self._request()
         if not isinstance(request, WSStream) or request.state is not ASGIWebsocketState.HANDSHAKE:
             return None
         status, headers, _ = request.handshake.accept(subprotocol, [])
-        fields = (*headers, *self.config.response_headers("h11"))
+        fields = (*headers, *more, *self.config.response_headers("h11"))
         head = b"".join(b"%b: %b\r\n" % field for field in fields)
         return self._detach(request), b"HTTP/1.1 %d \r\n%b\r\n" % (status, head)
 

@@ -21,7 +21,7 @@ from common.limits import (
     OFFER_QUEUE_MAX,
     REDIS_SECONDS_MAX,
 )
-from gateway.metrics import OFFERS_TOGETHER
+from gateway.metrics import DROPPED, OFFERS_TOGETHER
 from gateway.ports import Bus
 
 Told = Callable[[Verdict | Trouble], None]
@@ -63,6 +63,10 @@ class Courier:
         self._posted = trio.Event()
         self._is_stopping = False
 
+    def __len__(self) -> int:
+        """How many offers wait."""
+        return len(self._letters)
+
     async def offer(self, offer: Offer) -> Verdict:
         """Carry out ``offer``; cancelling the wait does not take it back. Unavailable, InDoubt."""
         answer = _Answer()
@@ -79,6 +83,7 @@ class Courier:
         if self._is_stopping:
             raise Unavailable("this gateway is stopping; go to another")
         if len(self._letters) >= OFFER_QUEUE_MAX:
+            DROPPED.labels("offers").inc()
             raise Unavailable("too many offers are waiting for Redis; try again")
         self._letters.append(_Letter(offer, told))
         self._posted.set()

@@ -17,6 +17,7 @@ import trio
 import trio_asyncio
 
 from common.adapters.clock import SystemClock
+from common.adapters.otlp import open_spans
 from common.adapters.postgres import Postgres, open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
 from common.adapters.private_port import Missing, serve_private
@@ -34,6 +35,7 @@ from common.limits import (
 )
 from common.settings import Settings
 from common.tokens import new_id
+from common.traces import Spans
 from gateway.agent.agents import Agents
 from gateway.agent.outside import Outside as AgentOutside
 from gateway.asgi import Gateway
@@ -42,6 +44,7 @@ from gateway.http.app import make_app
 from gateway.http.health import missing_now
 from gateway.http.outside import Outside as HttpOutside
 from gateway.listener import make_config, serve
+from gateway.metrics import QUEUE
 from gateway.ports import Accounts, Bus
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
@@ -70,6 +73,7 @@ async def run(
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("a gateway needs DATABASE_URL and REDIS_URL")
     async with (
+        open_spans(settings, "gateway", name) as spans,
         trio_asyncio.open_loop(),
         open_postgres(settings.database_url) as postgres,
         open_redis(settings.redis_url) as redis,
@@ -91,7 +95,17 @@ async def run(
             routes = Routes(await _topology(postgres, accounts))
             started = partial(_tell, task_status, private_port)
             await _serve(
-                bus, accounts, settings, gateway, routes, host, port, stop, readiness, started
+                bus,
+                accounts,
+                settings,
+                spans,
+                gateway,
+                routes,
+                host,
+                port,
+                stop,
+                readiness,
+                started,
             )
             nursery.cancel_scope.cancel()
 
@@ -129,6 +143,7 @@ async def _serve(
     bus: Bus,
     accounts: Accounts,
     settings: Settings,
+    spans: Spans,
     gateway: GatewayId,
     routes: Routes,
     host: str,
@@ -141,24 +156,29 @@ async def _serve(
     feeds = Feeds(bus, courier, routes, gateway)
     switchboard = Switchboard(bus, gateway, feeds)
     spectators = Spectators(feeds, bus, settings, stop)
-    calls = HttpOutside(bus, accounts, clock, courier, routes, settings, feeds)
+    calls = HttpOutside(bus, accounts, clock, courier, routes, settings, feeds, spans)
     agents = Agents(
         AgentOutside(
-            bus, accounts, clock, courier, switchboard, feeds, routes, settings, gateway, stop
+            bus,
+            accounts,
+            clock,
+            courier,
+            switchboard,
+            feeds,
+            routes,
+            settings,
+            gateway,
+            stop,
+            spans=spans,
         )
     )
-    app = Gateway(
-        make_app(calls),
-        agents,
-        spectators.events,
-        spectators.frames,
-        settings.trusted_proxies,
-    )
+    app = Gateway(make_app(calls), agents, spectators.events, spectators.frames)
     async with trio.open_nursery() as supplying:
         await supplying.start(courier.run)
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
+        supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)
         async with trio.open_nursery() as serving:
             serving.start_soon(agents.run)
@@ -178,4 +198,11 @@ async def _beat(bus: Bus, gateway: GatewayId, agents: Agents, spectators: Specta
         beat = GatewayBeat(agents.count, spectators.count)
         with suppress(Trouble), trio.move_on_after(REDIS_SECONDS_MAX):
             await bus.beat(gateway, beat)  # The next one says the same.
+        await trio.sleep(BEAT_SECONDS)
+
+
+async def _measure(courier: Courier, switchboard: Switchboard) -> None:
+    while True:
+        QUEUE.labels("offers").set(len(courier))
+        QUEUE.labels("inbound").set(len(switchboard))
         await trio.sleep(BEAT_SECONDS)

@@ -45,6 +45,11 @@ SPECTATOR_EVENTS = Counter("tessera_spectator_events", "Events written to specta
 SPECTATOR_RESYNCS = Counter(
     "tessera_spectator_resyncs", "Resyncs that spectators were told of, by reason.", ["reason"]
 )
+SPECTATOR_REPLAYS = Counter(
+    "tessera_spectator_replays",
+    "Chunks of spectators who came back: told what they had missed, or that it is not kept.",
+    ["outcome"],
+)
 SPECTATORS_SENT_AWAY = Counter(
     "tessera_spectators_sent_away", "Streams that ended because the reader was too slow."
 )
@@ -60,13 +65,21 @@ AGENT_REFUSALS = Counter(
 AGENT_FRAMES = Counter("tessera_agent_frames", "Frames from agents.")
 FRAMES_TALLY = Tally(AGENT_FRAMES)
 AGENT_CHALLENGES = Counter(
-    "tessera_agent_challenges", "Challenges issued on request, and commands proven.", ["outcome"]
+    "tessera_agent_challenges",
+    "Challenges: issued on request; answers: proven, invalid, expired, unknown.",
+    ["outcome"],
 )
+AGENT_COOLDOWNS = Counter("tessera_agent_cooldowns", "Cooldowns begun, for too many bad answers.")
 PROVEN_TALLY = Tally(AGENT_CHALLENGES.labels("proven"))
 AGENT_ACKS = Counter("tessera_agent_acks", "Acks sent, by code, or accepted.", ["code"])
 ACCEPTED_TALLY = Tally(AGENT_ACKS.labels("accepted"))
-AGENT_TALLIES = (FRAMES_TALLY, PROVEN_TALLY, ACCEPTED_TALLY)
+AGENT_RESULTS = Counter(
+    "tessera_agent_results", "Results sent: completed, or the reason of the failure.", ["outcome"]
+)
+COMPLETED_TALLY = Tally(AGENT_RESULTS.labels("completed"))
+AGENT_TALLIES = (FRAMES_TALLY, PROVEN_TALLY, ACCEPTED_TALLY, COMPLETED_TALLY)
 AGENT_REOFFERS = Counter("tessera_agent_reoffers", "Commands offered again: no ack in time.")
+AGENT_RESUMES = Counter("tessera_agent_resumes", "Agents' WebSockets that took a session over.")
 AGENT_CLOSES = Counter(
     "tessera_agent_closes", "Agents' WebSockets that ended, by close code, or lost.", ["code"]
 )
@@ -74,4 +87,20 @@ OFFERS_TOGETHER = Histogram(
     "tessera_offers_together",
     "Offers carried to Redis in one call.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
+
+QUEUE = Gauge(
+    "tessera_gateway_queue",
+    "What waits in a queue of this process: offers for Redis, messages from Redis, agents' frames.",
+    ["queue"],
+)
+DROPPED = Counter(
+    "tessera_gateway_dropped",
+    "What found a queue full: an offer (refused), an agent's frames or lines (closed with 4008).",
+    ["queue"],
+)
+LATENESS_SECONDS = Histogram(
+    "tessera_gateway_lateness_seconds",
+    "How much later than due this process looked round, as it does once a second.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )

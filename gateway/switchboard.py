@@ -61,11 +61,17 @@ class Switchboard:
     _chunks: Chunks
     round: Callable[[], AbstractContextManager[None]] = attrs.field(default=nullcontext, init=False)
     """Around the handing on of all that came together."""
+    _inbound: trio.MemoryReceiveChannel[Inbound] | None = attrs.field(default=None, init=False)
     _sessions: dict[SessionId, list[_Hearer]] = attrs.field(factory=dict, init=False)
+
+    def __len__(self) -> int:
+        """How many messages have come in and wait to be handed on."""
+        return self._inbound.statistics().current_buffer_used if self._inbound is not None else 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read until cancelled; started once the subscription stands."""
         async with self._bus.inbound(self._gateway) as inbound:
+            self._inbound = inbound
             task_status.started()
             while True:  # Ends by cancellation: it mends itself when it breaks.
                 message = await inbound.receive()

@@ -93,7 +93,7 @@ def up(
 
         settings = settings_needing()
         format = log_format or chosen_format(settings) or "text"
-        configure_logs(format, role=None)
+        configure_logs(format, None, settings.log_level)
         plan = Plan(host, port, gateways, shards, bots, data.absolute(), format, spares)
         return partial(up, plan, settings, Screen(format))
 
@@ -125,7 +125,8 @@ def gateway(
         from ops.process import Listening, Place, serve_gateway
 
         settings = settings_needing("DATABASE_URL", "REDIS_URL")
-        configure_logs(log_format or chosen_format(settings), role=f"gateway-{number}")
+        format = log_format or chosen_format(settings)
+        configure_logs(format, f"gateway-{number}", settings.log_level)
         return partial(
             serve_gateway,
             settings,
@@ -160,7 +161,8 @@ def shard(
         from ops.process import Listening, Place, serve_shard
 
         settings = settings_needing("DATABASE_URL", "REDIS_URL")
-        configure_logs(log_format or chosen_format(settings), role=f"shard-{number}")
+        format = log_format or chosen_format(settings)
+        configure_logs(format, f"shard-{number}", settings.log_level)
         place = Place(number, run_folder)
         holder = name or unique_name("shard")
         private = Listening(metrics_host, metrics_port)

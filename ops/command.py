@@ -42,13 +42,13 @@ def chosen_format(settings: Settings) -> Format | None:
             return None
 
 
-def configure_logs(format: Format | None, role: str | None) -> None:
+def configure_logs(format: Format | None, role: str | None, level: str = "info") -> None:
     import structlog
 
     from common.adapters import logs
 
     format = format or ("text" if sys.stdout.isatty() else "json")
-    logs.configure_logs(format)
+    logs.configure_logs(format, level)
     if format == "json" and role is not None:
         # In text the supervisor puts it in front of every line.
         structlog.contextvars.bind_contextvars(process=role)

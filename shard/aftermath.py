@@ -23,6 +23,7 @@ from shard.outbox import Outbox
 from shard.routes import Routes
 from shard.spiral import onward
 from shard.trails import Trails
+from shard.way import Way
 from shard.world.effects import Departing, Placed, Unplaced
 from shard.world.inputs import Input, Settle
 from shard.world.state import Chunk
@@ -36,12 +37,13 @@ class Aftermath:
     _border: Border
     _trails: Trails
     _routes: Routes
+    _way: Way
 
     def follow(
         self, live: Live, before: Chunk, inputs: Sequence[Input], result: TickResult
     ) -> None:
         """Hand on what the tick from ``before``, told ``inputs``, has led to."""
-        emission = emission_of(before, live.epoch, result)
+        emission = emission_of(before, live.epoch, result, trace_of=self._way.trace_of)
         extra = self._answers(live, result)
         stood = tuple(_thawed(live, inputs))
         if extra is None and not stood:
@@ -71,7 +73,7 @@ class Aftermath:
         for effect in result.effects:
             match effect:
                 case Departing():
-                    ask = departure(effect, live.id, live.epoch)
+                    ask = departure(effect, live.id, live.epoch, self._way.trace_of(effect))
                     self._border.depart(effect.traveller.id, ask)
                 case Placed(agent=agent):
                     self._trails.came(agent)

@@ -7,7 +7,7 @@ sent twice, and whoever receives it recognises that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import attrs
@@ -66,8 +66,20 @@ class Emission:
         return bool(self.facts or self.asks or self.keeps or self.retired)
 
 
+TraceOf = Callable[[Finished | Departing], str]
+"""Returns the trace of the command that ended, or leads away; "" when nobody knows it."""
+
+
+def _unknown(_effect: Finished | Departing) -> str:
+    return ""
+
+
 def emission_of(
-    before: Chunk, epoch: Epoch, result: TickResult, published: Tick = Tick(0)
+    before: Chunk,
+    epoch: Epoch,
+    result: TickResult,
+    published: Tick = Tick(0),
+    trace_of: TraceOf = _unknown,
 ) -> Emission | None:
     """Return what the tick that led from ``before`` to ``result`` has to say; None when nothing.
 
@@ -80,7 +92,7 @@ def emission_of(
     facts: list[Fact] = []
     asks: list[Ask] = []
     for effect in result.effects:
-        line, fact, ask = _told(effect, after, epoch)
+        line, fact, ask = _told(effect, after, epoch, trace_of)
         lines += line
         facts += fact
         asks += ask
@@ -103,10 +115,10 @@ def _deltas(before: Chunk, epoch: Epoch, result: TickResult) -> tuple[PublishedD
 _Told = tuple[Iterable[ResultLine], Iterable[Fact], Iterable[Ask]]
 
 
-def _told(effect: Effect, chunk: Chunk, epoch: Epoch) -> _Told:
+def _told(effect: Effect, chunk: Chunk, epoch: Epoch, trace_of: TraceOf) -> _Told:
     match effect:
         case Finished():
-            line = _result(effect, chunk)
+            line = _result(effect, chunk, trace_of(effect))
             return (line,), (ResultFact(chunk.id, epoch, line),), ()
         case Placed(agent=agent, position=at):
             return (), (PlacedFact(chunk.id, epoch, agent, at.x, at.y, present=True),), ()
@@ -115,7 +127,8 @@ def _told(effect: Effect, chunk: Chunk, epoch: Epoch) -> _Told:
         case Departing():
             # The fact is the referee's word that the chunk is ours: a shard that was paused and
             # has lost it must not send anybody over a border.
-            return (), (_standing(effect, chunk, epoch),), (departure(effect, chunk.id, epoch),)
+            ask = departure(effect, chunk.id, epoch, trace_of(effect))
+            return (), (_standing(effect, chunk, epoch),), (ask,)
         case Arrived():
             fact = TransferFact(chunk.id, epoch, effect.transfer, effect.entered)
             return (), (fact,), (_answer(effect, chunk.id, epoch),)
@@ -124,7 +137,7 @@ def _told(effect: Effect, chunk: Chunk, epoch: Epoch) -> _Told:
     assert_never(effect)
 
 
-def _result(effect: Finished, chunk: Chunk) -> ResultLine:
+def _result(effect: Finished, chunk: Chunk, trace: str) -> ResultLine:
     return ResultLine(
         session=effect.session,
         id=effect.id,
@@ -133,6 +146,7 @@ def _result(effect: Finished, chunk: Chunk) -> ResultLine:
         chunk=chunk.id,
         position=effect.position,
         reason=effect.reason,
+        trace=trace,
     )
 
 
@@ -141,10 +155,11 @@ def _standing(effect: Departing, chunk: Chunk, epoch: Epoch) -> PlacedFact:
     return PlacedFact(chunk.id, epoch, agent.id, agent.x, agent.y, present=True)
 
 
-def departure(effect: Departing, chunk: ChunkId, epoch: Epoch) -> Ask:
+def departure(effect: Departing, chunk: ChunkId, epoch: Epoch, trace: str = "") -> Ask:
     """Return the question that ``effect`` puts to its target."""
     traveller = encode_agent(effect.traveller)
-    return Ask(chunk, epoch, ArrivalAsked(effect.transfer, chunk, effect.target, traveller))
+    question = ArrivalAsked(effect.transfer, chunk, effect.target, traveller, trace)
+    return Ask(chunk, epoch, question)
 
 
 def _answer(effect: Arrived, chunk: ChunkId, epoch: Epoch) -> Ask:

@@ -17,6 +17,7 @@ from common.bus import Received
 from common.envelopes import ToShard
 from common.grid import ChunkId
 from common.limits import HELD_MAX, INNER_MAX, INTAKE_BATCH_MAX
+from shard import metrics
 
 WITHIN = ""
 """The position of a message that came from no stream."""
@@ -53,6 +54,8 @@ class Inbox:
         if len(self._inner) < INNER_MAX:
             self._inner.append(Received(WITHIN, message))
             self._stir()
+        else:
+            metrics.DROPPED.labels("inner").inc()
 
     # Out
 

@@ -32,6 +32,7 @@ from shard.patience import bounded, next_pause
 from shard.ports import Journal
 from shard.routes import Routes
 from shard.trails import Trails
+from shard.way import Way
 
 _log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Intake:
     _journal: Journal
     _inquiry: Inquiry
     _seed: int
+    _way: Way
     _idle: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """What may be cut short: waiting for a batch, never dealing with one."""
     _is_finishing: bool = attrs.field(default=False, init=False)
@@ -68,6 +70,7 @@ class Intake:
         await self._ended.wait()
 
     async def _deal_with(self, batch: Sequence[Received]) -> None:
+        self._way.begin()
         findings, left = Findings(), batch
         for _ in range(DECIDE_ROUNDS_MAX):
             left = await self._try(left, findings)
@@ -152,8 +155,11 @@ class Intake:
     async def _commit_once(self, rows: Sequence[Row]) -> Committed | Conflict:
         started = trio.current_time()
         outcome = await bounded(POSTGRES_SECONDS_MAX, lambda: self._journal.commit(rows))
-        metrics.JOURNAL_SECONDS.observe(trio.current_time() - started)
+        seconds = trio.current_time() - started
+        metrics.JOURNAL_SECONDS.observe(seconds)
         metrics.JOURNAL_ROWS.observe(len(rows))
+        if isinstance(outcome, Committed):
+            self._way.journaled(rows, seconds)
         return outcome
 
     def _lost(self, lives: Iterable[Live], outcome: Committed) -> set[ChunkId]:
@@ -169,6 +175,7 @@ class Intake:
 
     def _apply(self, decision: Decision) -> None:
         live = self._chunks.peek(decision.chunk) if decision.chunk is not None else None
+        self._way.decided(decision)
         if decision.outcome:
             metrics.COMMANDS.labels(decision.outcome).inc()
         if decision.trail is not None:

@@ -11,6 +11,7 @@ from functools import partial
 import trio
 import trio_asyncio
 
+from common.adapters.otlp import open_spans
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_journal import PostgresJournal
 from common.adapters.private_port import serve_private
@@ -36,12 +37,15 @@ async def run(
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("a shard needs DATABASE_URL and REDIS_URL")
     async with (
+        open_spans(settings, "shard", name) as spans,
         trio_asyncio.open_loop(),
         open_postgres(settings.database_url) as postgres,
         open_redis(settings.redis_url) as redis,
         trio.open_nursery() as nursery,
     ):
-        outside = Outside(RedisShardBus(redis), RedisLeases(redis), PostgresJournal(postgres))
+        outside = Outside(
+            RedisShardBus(redis), RedisLeases(redis), PostgresJournal(postgres), spans=spans
+        )
         ended = trio.Event()
         port: int = await nursery.start(
             partial(

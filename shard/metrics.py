@@ -50,4 +50,9 @@ CHUNKS_COLLECTED = Counter(
 )
 AGENTS = Gauge("tessera_shard_agents", "Agents in the chunks held")
 QUEUE = Gauge("tessera_shard_queue", "What waits in a queue of this process", ["queue"])
+DROPPED = Counter(
+    "tessera_shard_dropped_total",
+    "What found a queue full: a message of a shard to itself, which will be repeated",
+    ["queue"],
+)
 LEASES = Counter("tessera_shard_leases_total", "What became of slots", ["event"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from common.limits import COLLECT_SECONDS
+from common.traces import NO_SPANS, Spans
 from shard.ports import Bus, Journal, Leases
 
 
@@ -15,3 +16,4 @@ class Outside:
     journal: Journal
     collect_seconds: float = COLLECT_SECONDS
     """Shorter in simulations; the gateways' must be the same."""
+    spans: Spans = NO_SPANS

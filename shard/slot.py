@@ -41,6 +41,7 @@ from shard.routes import Routes
 from shard.snapshots import Snapshots
 from shard.ticking import Ticking
 from shard.trails import Trails
+from shard.way import Way
 
 RELEASE_SECONDS = 1.0  # Of SHUTDOWN_SECONDS_MAX, left for giving the lease back.
 
@@ -69,7 +70,8 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
     inbox, trails, lateness, metronome = Inbox(), Trails(), Lateness(), Metronome()
     outbox, records = Outbox(PUBLISH_QUEUE_MAX), Outbox(RECORD_QUEUE_MAX)
     border = Border(inbox, outbox, routes, outside.journal)
-    aftermath = Aftermath(outbox, inbox, border, trails, routes)
+    way = Way(outside.spans)
+    aftermath = Aftermath(outbox, inbox, border, trails, routes, way)
     chunks = Chunks(nursery, Ticking(metronome, outbox, aftermath, lateness).run)
     loader = Loader(
         outside.bus,
@@ -93,7 +95,7 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         chunks,
         Ground(chunks),
         loader,
-        Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed),
+        Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed, way),
         Snapshots(chunks, outbox),
         Collector(outside.bus, chunks, inbox, outbox, inquiry.forget, outside.collect_seconds),
         Receiver(outside.bus, inbox, routes.slot),

@@ -1,8 +1,9 @@
 """How every process logs: structlog, the libraries' own logging through the same way.
 
 JSON lines, or text with colour on a terminal; on standard output. It does not decide what is
-worth a line. The promise: what looks like a secret never reaches the output, whether it is a
-field of its own, part of a message, or in a traceback.
+worth a line. The promise: what looks like a token, key, signature, address or e-mail never reaches
+the output, whether it is a field of its own, part of a message, or in a traceback. (It is the
+second lock: nobody is to log what a client wrote in the first place.)
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Literal, TextIO
 
 import structlog
@@ -20,17 +22,32 @@ from structlog.types import EventDict, Processor, WrappedLogger
 HIDDEN = "[hidden]"
 
 _SECRET_NAME = re.compile(
-    r"secret|passw|token|api_?key|authorization|cookie|signature|credential", re.IGNORECASE
+    r"secret|passw|token|api_?key|authorization|cookie|signature|credential|address|e_?mail",
+    re.IGNORECASE,
 )
 _NO_SECRET = re.compile(r"_(id|count|hash)$", re.IGNORECASE)
 # Long enough to be (part of) one of ours; a checksum that does not fit makes it no less secret.
-_TOKEN = re.compile(r"(ts[ksro]_)[0-9A-Za-z_]{8,}")
+_TOKEN = re.compile(r"(ts[ksro]_)[0-9a-z_]{8,}", re.IGNORECASE)
+# Signatures and the keys that make them: 32 bytes in base64url, which has all kinds of characters.
+_BYTES_32 = re.compile(
+    r"(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{43}(?![\w-])", re.ASCII
+)
+_EMAIL = re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
+_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
+_IPV6 = re.compile(r"(?<![\w:.])[\da-f]*:[\da-f:]*:[\da-f.]*(?![\w:])", re.IGNORECASE)
 # Up to the last @, because people forget to escape; hiding too much harms nobody.
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^\s\"']+)@|(?<=password=)[^&\s]+")
 
 
-def configure_logs(format: Literal["json", "text"]) -> None:
-    """Send everything that this process logs to standard output. Call it first in a process."""
+_OURS = ("common", "gateway", "shard", "ops", "tessera")
+
+
+def configure_logs(format: Literal["json", "text"], level: str = "info") -> None:
+    """Send everything that this process logs to standard output. Call it first in a process.
+
+    ``level`` is that of our own lines. Libraries stay at info: at debug some of them write down
+    whole requests.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -55,6 +72,9 @@ def configure_logs(format: Literal["json", "text"]) -> None:
     # Each says at every start or request, in its own words, what we say ourselves.
     for chatty in ("hypercorn.error", "httpx", "httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # It warns of every try.
+    for own in _OURS:
+        logging.getLogger(own).setLevel(level.upper())
     logging.captureWarnings(True)
     structlog.configure(
         processors=[
@@ -74,8 +94,22 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def mask(text: str) -> str:
-    """Return ``text`` with every token of ours and every password in a URL hidden."""
-    return _URL_PASSWORD.sub(_without_password, _TOKEN.sub(rf"\1{HIDDEN}", text))
+    """Return ``text`` with all that may be nobody's to read hidden.
+
+    Tokens of ours, passwords in URLs, signatures and keys, e-mail, and addresses but this machine's
+    own (127.0.0.1, ::1, 0.0.0.0).
+    """
+    text = _URL_PASSWORD.sub(_without_password, _TOKEN.sub(rf"\1{HIDDEN}", text))
+    text = _EMAIL.sub(HIDDEN, _BYTES_32.sub(HIDDEN, text))
+    return _IPV4.sub(_unless_ours, _IPV6.sub(_unless_ours, text))
+
+
+def _unless_ours(match: re.Match[str]) -> str:
+    try:
+        address = ip_address(match[0])
+    except ValueError:
+        return match[0]
+    return match[0] if address.is_loopback or address.is_unspecified else HIDDEN
 
 
 def _without_password(match: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from time import perf_counter
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -17,6 +18,7 @@ import trio
 import trio_asyncio
 
 from common.adapters.breaker import Breaker
+from common.adapters.calls import POSTGRES
 from common.errors import InDoubt, Misconfigured, Trouble, Unavailable
 from common.limits import (
     POSTGRES_CONNECTIONS_MAX,
@@ -118,6 +120,18 @@ class Postgres:
             self._idle.pop().terminate()
 
     async def _call(
+        self, doing: str, unanswered: type[Trouble], query: str, arguments: tuple[object, ...]
+    ) -> list[asyncpg.Record]:
+        began = perf_counter()
+        try:
+            rows = await self._call_uncounted(doing, unanswered, query, arguments)
+        except BaseException as error:
+            POSTGRES.failed(doing, began, error)
+            raise
+        POSTGRES.ended(doing, began, "ok")
+        return rows
+
+    async def _call_uncounted(
         self, doing: str, unanswered: type[Trouble], query: str, arguments: tuple[object, ...]
     ) -> list[asyncpg.Record]:
         deadline = trio.current_time() + POSTGRES_SECONDS_MAX

@@ -15,10 +15,13 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from common.limits import READY_SECONDS_MAX
+
+# A series more for every counter, which says what process_start_time_seconds says.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client gives it no types.
 
 Missing = Callable[[], Awaitable[Mapping[str, str]]]
 """Says what is missing, as name -> why: ``{"redis": "unreachable"}``. Nothing: ready."""

@@ -11,11 +11,13 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
+from time import perf_counter
 
 import attrs
 import trio
 
 from common.adapters.breaker import Breaker
+from common.adapters.calls import REDIS
 from common.adapters.redis_link import (
     Address,
     Link,
@@ -101,6 +103,18 @@ class Redis:
 
     async def _ask(
         self, what: str, words: tuple[Word, ...], wait_seconds: float | None = None
+    ) -> Reply:
+        began = perf_counter()
+        try:
+            reply = await self._ask_uncounted(what, words, wait_seconds)
+        except BaseException as error:
+            REDIS.failed(what, began, error)
+            raise
+        REDIS.ended(what, began, "ok")
+        return reply
+
+    async def _ask_uncounted(
+        self, what: str, words: tuple[Word, ...], wait_seconds: float | None
     ) -> Reply:
         if not self._breaker.allows(trio.current_time()):
             raise Unavailable(f"{what}: Redis failed {REDIS_FAILURES_MAX} times; pausing a moment")

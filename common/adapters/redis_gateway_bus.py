@@ -17,6 +17,7 @@ import trio
 from common import topics, wire
 from common.adapters.beside import beside
 from common.adapters.durations import Durations
+from common.adapters.metrics import INBOUND_LOST
 from common.adapters.redis import Redis, read_script
 from common.adapters.redis_link import Word
 from common.adapters.redis_subscription import RedisSubscription
@@ -96,6 +97,7 @@ class RedisGatewayBus:
                     send.send_nowait(inbound)
             except trio.WouldBlock:
                 self.overflows += 1
+                INBOUND_LOST.labels("no_room").inc()
                 raise
 
         async def restored() -> None:
@@ -125,6 +127,7 @@ class RedisGatewayBus:
                 yield _to_gateway(wire.parse(line))
             except wire.Malformed:
                 self.unreadable += 1
+                INBOUND_LOST.labels("unreadable").inc()
 
     async def watch(self, chunk: ChunkId) -> None:
         """Unavailable as well while the subscription is lost, and when it is lost meanwhile."""

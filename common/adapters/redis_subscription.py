@@ -16,6 +16,7 @@ from typing import NoReturn
 import attrs
 import trio
 
+from common.adapters.metrics import SUBSCRIPTIONS_LOST
 from common.adapters.redis import Redis, trouble
 from common.adapters.redis_link import Link, LinkLost, RefusedByRedis, pack
 from common.errors import Unavailable
@@ -91,6 +92,7 @@ class RedisSubscription:
         try:
             while True:
                 await self._listen(self._link, self._hear_wanted(hear))
+                SUBSCRIPTIONS_LOST.inc()
                 self._link = await self._reconnect()
                 await restored()
         finally:

@@ -8,22 +8,19 @@ goodbye to everybody when the gateway stops.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
-from typing import TypeVar
 
 import attrs
 import structlog
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
 
-from common.bus import Binding
 from common.errors import Trouble
 from common.frames import Goodbye
 from common.grid import SessionId
 from common.limits import (
-    ADMISSION_SECONDS_MAX,
     CLOSE_SECONDS_MAX,
     GRACE_SECONDS,
     PRESENCE_BEAT_SECONDS,
@@ -33,31 +30,29 @@ from common.limits import (
 from common.refusals import CloseCode
 from common.wire import encode
 from gateway import access_log
-from gateway.address import client_address
-from gateway.agent.admission import (
-    SUPERSEDED,
-    Admitted,
-    Visitor,
-    bind,
-    enter,
-    identify,
-    released,
-)
+from gateway.agent.admission import SUPERSEDED
 from gateway.agent.conversation import Conversation
 from gateway.agent.direct import Desk, Direct
+from gateway.agent.entrance import Entrant, let_in
 from gateway.agent.knock import Knock, knock_of
 from gateway.agent.outside import Outside, ask_redis
 from gateway.agent.websocket import converse, websocket_behind
 from gateway.agent.whereabouts import Crossings
 from gateway.connection import connection_of
-from gateway.http.problems import Problem, unavailable
+from gateway.http.problems import Problem
 from gateway.lookout import CAN_LOOK_OUT
-from gateway.metrics import AGENT_CLOSES, AGENT_REFUSALS, AGENT_TALLIES, AGENTS
+from gateway.metrics import (
+    AGENT_CLOSES,
+    AGENT_REFUSALS,
+    AGENT_RESUMES,
+    AGENT_TALLIES,
+    AGENTS,
+    LATENESS_SECONDS,
+    QUEUE,
+)
 from gateway.refuse import refuse
 
 _log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 _FULL = Problem("unavailable", "This gateway serves no more agents now.", 5 * RETRY_AFTER_MS)
 _STOPPING = Problem("unavailable", "This gateway is stopping; ask again.", RETRY_AFTER_MS)
@@ -134,9 +129,13 @@ class Agents:
 
     async def _sweep(self) -> None:
         while True:
-            await trio.sleep(SWEEP_SECONDS)
+            due = trio.current_time() + SWEEP_SECONDS
+            await trio.sleep_until(due)
+            LATENESS_SECONDS.observe(trio.current_time() - due)
             for tally in AGENT_TALLIES:
                 tally.settle()
+            waiting = sum(len(conversation.outbox) for conversation in self._conversations)
+            QUEUE.labels("agent_frames").set(waiting)
             now = self._outside.clock.now()
             for conversation in tuple(self._conversations):
                 conversation.sweep(now)
@@ -145,7 +144,7 @@ class Agents:
         self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         await receive()  # websocket.connect
-        knock = knock_of(scope)
+        knock = knock_of(scope, self._outside.spans.sampling)
         problem = self._turned_away()
         if problem is None:
             async with AsyncExitStack() as stack:
@@ -153,7 +152,7 @@ class Agents:
                 problem = await self._serve(knock, scope, receive, send, stack)
         if problem is not None:
             AGENT_REFUSALS.labels(problem.code).inc()
-            await refuse(scope, receive, send, problem, knock.trace_id)
+            await refuse(scope, receive, send, problem, knock.call.trace_id)
 
     def _turned_away(self) -> Problem | None:
         if self._outside.stop.is_set():
@@ -181,32 +180,32 @@ class Agents:
 
         None as well when its conversation goes on elsewhere, with all that was in ``stack``.
         """
-        outside, until = self._outside, trio.current_time() + ADMISSION_SECONDS_MAX
-        visitor = await _unless_gone(identify(knock, outside), receive, until)
-        if not isinstance(visitor, Visitor):
-            return visitor
-        session = visitor.session.session
-        # Before we are bound: what is said to the session from then on must not be missed.
-        channel = stack.enter_context(outside.switchboard.session(session))
-        binding = await _unless_gone(bind(visitor, outside), receive, until)
-        if not isinstance(binding, Binding):
-            return binding
-        await stack.enter_async_context(released(session, binding, outside))
-        entering = enter(knock.resume, visitor, binding, channel, outside)
-        admitted = await _unless_gone(entering, receive, until)
-        if admitted is SUPERSEDED:
+        outside = self._outside
+        entrant = await let_in(knock, receive, stack, outside)
+        if entrant is SUPERSEDED:
             await _supersede(knock, send)
             return None
-        if not isinstance(admitted, Admitted):
-            return admitted
+        if not isinstance(entrant, Entrant):
+            return entrant
         if outside.stop.is_set():
             return _STOPPING
-        conversation = Conversation(admitted, binding, channel, self._crossings, outside)
+        session = entrant.admitted.session.session
+        if entrant.admitted.resume is not None:
+            AGENT_RESUMES.inc()
+        conversation = Conversation(
+            entrant.admitted,
+            entrant.binding,
+            entrant.channel,
+            self._crossings,
+            outside,
+            knock.call.parent,
+            knock.call.trace_id,
+        )
         if self._take_over(conversation, session, knock, scope, stack):
             return None
         websocket = websocket_behind(scope)
         websocket.silence()
-        await send({"type": "websocket.accept", "subprotocol": knock.subprotocol, "headers": []})
+        await _accept(knock, send)
         if not websocket.is_closed:
             with self._listed(conversation, session):
                 await converse(conversation, websocket, receive, send)
@@ -224,7 +223,7 @@ class Agents:
         connection = connection_of(scope)
         if connection is None or self._desk is None or self._house is None:
             return False
-        taken = connection.take_over_websocket(knock.subprotocol)
+        taken = connection.take_over_websocket(knock.subprotocol, _answer_headers(knock))
         if taken is None:
             return False
         sock, head = taken
@@ -235,8 +234,7 @@ class Agents:
             scope["path"],
             status=101,
             began=trio.current_time(),
-            address=client_address(scope, self._outside.settings.trusted_proxies),
-            trace_id=None,
+            trace_id=knock.call.trace_id,
         )
         stack.callback(note_end)
         self._house.start_soon(self._converse, conversation, session, direct, stack.pop_all())
@@ -276,41 +274,29 @@ class Agents:
             code = str(int(ending.code)) if ending else "lost"
             AGENT_CLOSES.labels(code).inc()
             seconds = round(trio.current_time() - began, 1)
-            _log.info("agent gone", session=session, code=code, seconds=seconds)
+            _log.info(
+                "agent gone",
+                session=session,
+                code=code,
+                seconds=seconds,
+                trace_id=conversation.trace_id,
+            )
+
+
+def _answer_headers(knock: Knock) -> list[tuple[bytes, bytes]]:
+    return [(b"x-trace-id", knock.call.trace_id.encode())]
+
+
+async def _accept(knock: Knock, send: ASGISendCallable) -> None:
+    headers, subprotocol = _answer_headers(knock), knock.subprotocol
+    await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
 
 
 async def _supersede(knock: Knock, send: ASGISendCallable) -> None:
     """Two came at once: the loser is let in, and told what an older connection is told."""
     reason = "another connection took the session over"
     goodbye = Goodbye(int(CloseCode.REPLACED), reason, CloseCode.REPLACED.resume)
-    await send({"type": "websocket.accept", "subprotocol": knock.subprotocol, "headers": []})
+    await _accept(knock, send)
     await send({"type": "websocket.send", "bytes": None, "text": encode(goodbye).decode()})
     await send({"type": "websocket.close", "code": int(CloseCode.REPLACED), "reason": reason})
     AGENT_CLOSES.labels(str(int(CloseCode.REPLACED))).inc()
-
-
-async def _unless_gone(
-    act: Awaitable[T], receive: ASGIReceiveCallable, until: float
-) -> T | Problem | None:
-    """Return what ``act`` does, in time; None when the client goes meanwhile."""
-    done: T | Problem | None = None
-    gone = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_until_gone, receive, gone, nursery.cancel_scope)
-        try:
-            with trio.fail_at(until):
-                done = await act
-        except (Trouble, trio.TooSlowError) as trouble:
-            _log.warning("an agent could not come in", error=str(trouble))
-            done = unavailable()
-        nursery.cancel_scope.cancel()
-    # It is told once: who goes in the moment in which the rest is done must not be waited for.
-    return None if gone.is_set() else done
-
-
-async def _until_gone(
-    receive: ASGIReceiveCallable, gone: trio.Event, waiting: trio.CancelScope
-) -> None:
-    await receive()  # Before the upgrade there is nothing else that a client can do.
-    gone.set()
-    waiting.cancel()

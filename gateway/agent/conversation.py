@@ -50,8 +50,9 @@ from gateway.agent.outbox import Outbox
 from gateway.agent.outside import Outside, ask_postgres, ask_redis
 from gateway.agent.parting import part
 from gateway.agent.sitting import sitting_of
+from gateway.agent.way import Way, way_of
 from gateway.agent.whereabouts import Crossings
-from gateway.metrics import FRAMES_TALLY
+from gateway.metrics import DROPPED, FRAMES_TALLY
 from gateway.switchboard import SessionMessage
 
 PROTOCOL = 1
@@ -68,6 +69,10 @@ class Conversation:
     _channel: trio.MemoryReceiveChannel[SessionMessage]
     _crossings: Crossings
     _outside: Outside
+    _parent: str = ""
+    """The ``traceparent`` that the client came with, or ""."""
+    trace_id: str = ""
+    """Of the connection."""
     outbox: Outbox = attrs.field(factory=Outbox, init=False)
     tend: Callable[[], float] = attrs.field(default=lambda: math.inf, init=False)
     """Called, and must not wait, now and then; returns when to call it again, by trio's clock."""
@@ -75,6 +80,7 @@ class Conversation:
     """Called, and must not wait, when there may be room again for what the client says."""
     _exchange: Exchange = attrs.field(init=False)
     _errands: Errands = attrs.field(init=False)
+    _way: Way | None = attrs.field(init=False)
     _follower: Follower = attrs.field(init=False)
     _frames: Lane = attrs.field(init=False)
     """What the client says, and what follows from it."""
@@ -99,7 +105,11 @@ class Conversation:
 
     def __attrs_post_init__(self) -> None:
         admitted, outside = self._admitted, self._outside
-        sitting = sitting_of(admitted.session, outside.gateway, outside.settings)
+        sampling = outside.spans.sampling
+        sitting = sitting_of(
+            admitted.session, outside.gateway, outside.settings, self._parent, sampling
+        )
+        self._way = way_of(sitting, outside.spans)
         self._exchange = Exchange(
             sitting,
             admitted.docket,
@@ -108,7 +118,7 @@ class Conversation:
             outside.clock.now_ms() + admitted.cooldown_ms,
         )
         self._errands = Errands(
-            self._exchange, self.outbox, outside, self.binding.connection, self._start
+            self._exchange, self.outbox, outside, self.binding.connection, self._start, self._way
         )
         self._follower = Follower(
             self._exchange, self.outbox, outside.feeds, self._crossings, self._end_soon
@@ -170,6 +180,8 @@ class Conversation:
         greeting.open()
         for line in admitted.lines:
             await self.outbox.wait_room()
+            if self._way is not None:
+                self._way.heard(line)
             await greeting.run(exchange.replay(line, self._now_ms()))
         # Live news does not wait for room: it begins with all of it.
         await self.outbox.wait_room(AGENT_QUEUE_MAX)
@@ -221,12 +233,15 @@ class Conversation:
             self._lines.put(lambda: self._take(message))
 
     def _overflow(self) -> None:
+        DROPPED.labels("agent_lines").inc()
         self.outbox.end(CloseCode.TOO_SLOW, "too much was said to the session at once")
 
     def _take(self, message: SessionMessage) -> Iterable[Action]:
         now_ms = self._heard_ms = self._now_ms()
         match message:
             case AckLine() | ResultLine():
+                if self._way is not None:
+                    self._way.heard(message)
                 if isinstance(message, ResultLine):
                     self._follower.hear_result(message)
                 return self._exchange.hear_line(message, now_ms)

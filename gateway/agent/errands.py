@@ -8,7 +8,7 @@ seldom happens is a task of the conversation's. Calls have their deadlines in ``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import attrs
 import structlog
@@ -17,10 +17,11 @@ from common import wire
 from common.bus import Offer, Take, Verdict
 from common.envelopes import CancelOffered, ToShard
 from common.errors import Trouble, Unavailable
-from common.frames import Ack, Challenge, ServerFrame
+from common.frames import Ack, Challenge, Result, ServerFrame
 from common.grid import CommandId
 from common.journal import Known
 from common.limits import RETRY_AFTER_MS
+from common.refusals import AckCode
 from gateway.agent.actions import (
     Action,
     End,
@@ -39,17 +40,26 @@ from gateway.agent.lane import Then
 from gateway.agent.lines import find_lines
 from gateway.agent.outbox import Outbox
 from gateway.agent.outside import Outside, ask_postgres, ask_redis
+from gateway.agent.way import Way
 from gateway.metrics import (
     ACCEPTED_TALLY,
     AGENT_ACKS,
     AGENT_CHALLENGES,
+    AGENT_COOLDOWNS,
     AGENT_REOFFERS,
+    AGENT_RESULTS,
+    COMPLETED_TALLY,
     PROVEN_TALLY,
 )
 
 _log = structlog.get_logger(__name__)
 
 _NOT_DONE = Verdict(full=True)
+_ANSWERS: Mapping[AckCode, str] = {
+    "invalid_signature": "invalid",
+    "challenge_expired": "expired",
+    "challenge_unknown": "unknown",
+}
 _DONE = Verdict()
 
 
@@ -62,6 +72,7 @@ class Errands:
     """Its number. Once the session has a later one, nothing is offered from here any more."""
     start: Callable[[Callable[[], Awaitable[None]]], None]
     """Start a task that ends with the conversation."""
+    way: Way | None = None
 
     def send(self, frame: ServerFrame) -> None:
         if isinstance(frame, Ack):
@@ -69,8 +80,17 @@ class Errands:
                 ACCEPTED_TALLY.count += 1
             else:
                 AGENT_ACKS.labels(frame.code).inc()
+                if (outcome := _ANSWERS.get(frame.code)) is not None:
+                    AGENT_CHALLENGES.labels(outcome).inc()
+        elif isinstance(frame, Result):
+            if frame.reason is None:
+                COMPLETED_TALLY.count += 1
+            else:
+                AGENT_RESULTS.labels(frame.reason).inc()
         elif isinstance(frame, Challenge):
             AGENT_CHALLENGES.labels("issued").inc()
+        if self.way is not None:
+            self.way.told(frame)
         self.outbox.put(wire.encode(frame))
 
     def carry_out(self, action: Action, then: Then) -> Iterable[Action] | None:
@@ -150,6 +170,8 @@ class Errands:
             AGENT_REOFFERS.inc()
         else:
             PROVEN_TALLY.count += 1
+            if self.way is not None:
+                self.way.offered(action.message)
         offer = self._to_shard(action.message, action.takes, self.connection)
 
         def decide(verdict: Verdict) -> Iterable[Action]:
@@ -187,6 +209,7 @@ class Errands:
         try:
             if await ask_redis(self.outside.bus.strike(agent, action.kind)):
                 self.exchange.cooled_down(self._now_ms())
+                AGENT_COOLDOWNS.inc()
                 _log.info("agent on cooldown", agent=agent, why=action.kind)
         except Trouble as trouble:
             _log.warning("a bad answer was not counted", agent=agent, error=str(trouble))

@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl
 import attrs
 from hypercorn.typing import WebsocketScope
 
+from common.traces import NO_SAMPLING, Sampling
 from gateway.access import bearer_of
-from gateway.http.tracing import trace_id_of
+from gateway.http.tracing import Call, call_of
 
 SUBPROTOCOL = "tessera.v1"
 _BEARER = "bearer."
@@ -34,17 +35,17 @@ class Knock:
     token: str = attrs.field(repr=False)
     subprotocol: str | None
     resume: Resume | None
-    trace_id: str
+    call: Call
 
 
-def knock_of(scope: WebsocketScope) -> Knock:
+def knock_of(scope: WebsocketScope, sampling: Sampling = NO_SAMPLING) -> Knock:
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     offered = list(scope["subprotocols"])
     return Knock(
         bearer_of(headers.get(b"authorization", "")) or _bearer_among(offered),
         SUBPROTOCOL if SUBPROTOCOL in offered else None,
         _resume_of(scope["query_string"]),
-        trace_id_of(headers.get(b"traceparent", "")),
+        call_of(headers.get(b"traceparent", ""), sampling),
     )
 
 

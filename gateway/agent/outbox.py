@@ -17,6 +17,7 @@ from common import wire
 from common.frames import Goodbye
 from common.limits import AGENT_QUEUE_MAX
 from common.refusals import CloseCode
+from gateway.metrics import DROPPED
 
 
 @attrs.frozen
@@ -50,6 +51,7 @@ class Outbox:
         if self.ending is not None:
             return
         if len(self._frames) >= AGENT_QUEUE_MAX:
+            DROPPED.labels("agent_frames").inc(len(self._frames) + 1)
             self._frames.clear()
             self.end(CloseCode.TOO_SLOW, f"more than {AGENT_QUEUE_MAX} frames were waiting")
         else:

@@ -17,6 +17,7 @@ from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId
 from common.limits import CHALLENGE_MS, COMMAND_MS_MAX
 from common.refusals import WithdrawReason
 from common.settings import Settings
+from common.traces import NO_SAMPLING, Sampling, command_trace
 from gateway.agent.challenges import Asked, OpenChallenge
 
 _BURST_SECONDS = 2  # The protocol's: burst 20 at 10 a second.
@@ -33,6 +34,9 @@ class Sitting:
     gateway: GatewayId
     commands_per_s: int
     chat_per_min: int
+    parent: str = ""
+    """The ``traceparent`` that the connection came with, or ""."""
+    sampling: Sampling = NO_SAMPLING
 
     def may(self, command: Command) -> bool:
         return (Scope.CHAT if isinstance(command, Say) else Scope.ACT) in self.scopes
@@ -55,6 +59,7 @@ class Sitting:
         return is_signed(self.secret, claim, signature)
 
     def offer(self, asked: Asked, chunk: ChunkId, now_ms: int) -> CommandOffered:
+        expires_at_ms = now_ms + COMMAND_MS_MAX
         return CommandOffered(
             self.session,
             self.agent,
@@ -62,8 +67,12 @@ class Sitting:
             asked.command,
             chunk,
             self.gateway,
-            expires_at_ms=now_ms + COMMAND_MS_MAX,
+            expires_at_ms,
+            trace=self.trace(asked.id, expires_at_ms),
         )
+
+    def trace(self, id: CommandId, expires_at_ms: int = 0) -> str:
+        return command_trace(self.session, id, expires_at_ms, self.parent, self.sampling)
 
     def cancel(
         self, id: CommandId, chunk: ChunkId, reason: WithdrawReason = "cancelled"
@@ -75,7 +84,13 @@ class Sitting:
         return SessionLimits(self.commands_per_s, self.chat_per_min, CHALLENGE_MS)
 
 
-def sitting_of(session: Session, gateway: GatewayId, settings: Settings) -> Sitting:
+def sitting_of(
+    session: Session,
+    gateway: GatewayId,
+    settings: Settings,
+    parent: str = "",
+    sampling: Sampling = NO_SAMPLING,
+) -> Sitting:
     return Sitting(
         session.session,
         session.agent,
@@ -84,4 +99,6 @@ def sitting_of(session: Session, gateway: GatewayId, settings: Settings) -> Sitt
         gateway,
         settings.commands_per_s,
         settings.chat_per_min,
+        parent,
+        sampling,
     )

@@ -7,6 +7,7 @@ what no route has seen, is a problem of RFC 9457; no traceback ever leaves the p
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,6 +20,8 @@ from common import wire
 from common.errors import Trouble
 from common.limits import ANSWER_SECONDS_MAX, BODY_BYTES_MAX, BODY_SECONDS_MAX
 from common.refusals import ProblemCode
+from common.traces import Span, Spans, is_sampled
+from gateway import access_log
 from gateway.address import client_address
 from gateway.http import agents, health, keys, sessions, signup, upgrades, world
 from gateway.http.bodies import read_body
@@ -28,12 +31,14 @@ from gateway.http.pages import CONTENT_SECURITY_POLICY, Page, read_pages
 from gateway.http.problems import Problem, details_of, unavailable
 from gateway.http.route import Ask, Done, Route
 from gateway.http.specs import spec_pages
-from gateway.http.tracing import trace_id_of
+from gateway.http.tracing import call_of
 from gateway.metrics import HTTP_ANSWERS, HTTP_SECONDS
 
 log = structlog.get_logger(__name__)
 
 View = Callable[..., Awaitable[Response]]
+
+_FAILED = 500  # From here on it is our fault.
 
 
 def make_app(outside: Outside) -> QuartTrio:
@@ -55,8 +60,8 @@ def make_app(outside: Outside) -> QuartTrio:
     app.register_error_handler(Trouble, _on_trouble)
     app.register_error_handler(trio.TooSlowError, _on_trouble)
     app.register_error_handler(Exception, _on_bug)
-    app.before_request(_begin)
-    app.after_request(_finish)
+    app.before_request(partial(_begin, outside.spans))
+    app.after_request(partial(_finish, outside.spans))
     return app
 
 
@@ -87,7 +92,8 @@ def _rule(path: str) -> str:
 
 def _view_of(route: Route[Any, Any], outside: Outside) -> View:
     async def view(**named: str) -> Response:
-        answer = await _carry_out(route, outside, next(iter(named.values()), ""))
+        with outside.spans.within(g.call.trace):
+            answer = await _carry_out(route, outside, next(iter(named.values()), ""))
         if isinstance(answer, Problem):
             return _refusal(answer)
         status = route.answers[type(answer)]
@@ -128,12 +134,15 @@ def _view_of_page(page: Page) -> View:
     return view
 
 
-async def _begin() -> None:
-    g.trace_id = trace_id_of(request.headers.get("traceparent", ""))
-    g.began = trio.current_time()
+async def _begin(spans: Spans) -> None:
+    g.call = call_of(request.headers.get("traceparent", ""), spans.sampling)
+    g.trace_id = g.call.trace_id
+    # Of this request's task, and so of all that is logged on its way.
+    structlog.contextvars.bind_contextvars(trace_id=g.trace_id)
+    g.began, g.began_ns = trio.current_time(), spans.now_ns()
 
 
-async def _finish(response: Response) -> Response:
+async def _finish(spans: Spans, response: Response) -> Response:
     response.headers["X-Trace-Id"] = g.trace_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
@@ -144,10 +153,31 @@ async def _finish(response: Response) -> Response:
     if not request.http_version.startswith("1"):
         for name in ("Connection", "Upgrade"):  # HTTP/2 knows none of these.
             response.headers.pop(name, None)
-    rule = request.url_rule.rule if request.url_rule else "none"
+    rule = request.url_rule.rule if request.url_rule else access_log.NO_ROUTE
+    access_log.note_route(request.scope, rule)
+    if spans.is_on and is_sampled(g.call.trace):
+        spans.record(_span(rule, response.status_code, spans.now_ns()))
     HTTP_ANSWERS.labels(rule, str(response.status_code)).inc()
     HTTP_SECONDS.labels(rule).observe(trio.current_time() - g.began)
     return response
+
+
+def _span(rule: str, status: int, ended_ns: int) -> Span:
+    method = access_log.known_method(request.method)
+    return Span(
+        f"{method} {rule}",
+        "server",
+        g.began_ns,
+        ended_ns,
+        g.call.parent,
+        g.call.trace,
+        {
+            "http.request.method": method,
+            "http.route": rule,
+            "http.response.status_code": status,
+        },
+        has_failed=status >= _FAILED,
+    )
 
 
 def _refusal(problem: Problem, more: Mapping[str, str] | None = None) -> Response:
@@ -176,9 +206,8 @@ async def _on_http_exception(error: HTTPException) -> Response:
 
 
 async def _on_trouble(trouble: Exception) -> Response:
-    log.warning(
-        "call_unavailable", trace_id=g.trace_id, method=request.method, trouble=repr(trouble)
-    )
+    method = access_log.known_method(request.method)
+    log.warning("call_unavailable", trace_id=g.trace_id, method=method, trouble=repr(trouble))
     return _refusal(unavailable())
 
 
@@ -186,8 +215,8 @@ async def _on_bug(error: Exception) -> Response:
     log.error(
         "call_failed",
         trace_id=g.trace_id,
-        method=request.method,
-        path=request.path,
+        method=access_log.known_method(request.method),
+        route=request.url_rule.rule if request.url_rule else access_log.NO_ROUTE,
         exc_info=error,
     )
     return _refusal(Problem("internal", "This is our mistake; its trace_id finds it in our log."))

@@ -13,6 +13,7 @@ from common.bus import Offer, Verdict
 from common.frames import Position
 from common.grid import AgentId, ChunkId
 from common.settings import Settings
+from common.traces import NO_SPANS, Spans
 from gateway.ports import Accounts, Bus, Clock
 from gateway.topology import Routes
 
@@ -40,3 +41,4 @@ class Outside:
     routes: Routes
     settings: Settings
     whereabouts: Whereabouts
+    spans: Spans = NO_SPANS

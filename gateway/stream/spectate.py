@@ -37,7 +37,7 @@ from gateway import access_log
 from gateway.address import client_address
 from gateway.connection import Connection, connection_of
 from gateway.http.problems import Problem
-from gateway.http.tracing import trace_id_of
+from gateway.http.tracing import trace_id_for
 from gateway.metrics import SPECTATORS, SPECTATORS_SENT_AWAY
 from gateway.ports import Bus
 from gateway.refuse import answer_options, refuse
@@ -134,7 +134,7 @@ class Spectators:
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         """Serve ``/v1/spectate``, whatever the method."""
-        trace_id = trace_id_of(header(scope, b"traceparent"))
+        trace_id = trace_id_for(header(scope, b"traceparent"))
         if scope["method"] == "OPTIONS":
             await answer_options(receive, send, "GET, OPTIONS", trace_id)
             return
@@ -159,7 +159,7 @@ class Spectators:
     ) -> None:
         """Serve ``/v1/spectate/ws``."""
         await receive()  # websocket.connect
-        trace_id = trace_id_of(header(scope, b"traceparent"))
+        trace_id = trace_id_for(header(scope, b"traceparent"))
         view = self._admit(scope, "")
         if isinstance(view, Problem):
             await refuse(scope, receive, send, view, trace_id)
@@ -199,9 +199,7 @@ class Spectators:
 
     def _note_end(self, address: str, trace_id: str, began: float) -> None:
         self._seats.leave(address)
-        access_log.note(
-            "GET", "/v1/spectate", status=200, began=began, address=address, trace_id=trace_id
-        )
+        access_log.note("GET", "/v1/spectate", status=200, began=began, trace_id=trace_id)
 
     async def _stream(self, view: View, pen: Pen, scope: HTTPScope | WebsocketScope) -> None:
         """Listen to every chunk of ``view`` and write until it ends, for whatever reason."""

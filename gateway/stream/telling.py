@@ -20,7 +20,7 @@ from common.frames import Resync, SpectatorReady
 from common.grid import ChunkId
 from common.limits import READY_LINES_MAX, REDIS_SECONDS_MAX, TICK_HZ
 from common.refusals import ResyncReason
-from gateway.metrics import SPECTATOR_RESYNCS
+from gateway.metrics import SPECTATOR_REPLAYS, SPECTATOR_RESYNCS
 from gateway.stream import position, replay
 from gateway.stream.backlog import Backlog
 from gateway.stream.follow import FeedDelta, Static
@@ -99,14 +99,19 @@ class Telling:
         if not self._view.came_back:
             return [self._static(static)]
         if self._view.position is None:
-            return [_resync("out_of_range", static.chunk), self._static(static)]
+            return self._out_of_range(static)
         mark = self._view.position.get(static.chunk)
         if mark is None:
             return [self._static(static)]
         deltas = await self._missed(mark, static)
         if deltas is None:
-            return [_resync("out_of_range", static.chunk), self._static(static)]
+            return self._out_of_range(static)
+        SPECTATOR_REPLAYS.labels("replayed").inc()
         return self._deltas(static.chunk, deltas)
+
+    def _out_of_range(self, static: Static) -> list[Line]:
+        SPECTATOR_REPLAYS.labels("out_of_range").inc()
+        return [_resync("out_of_range", static.chunk), self._static(static)]
 
     async def _missed(self, mark: Mark, static: Static) -> Sequence[Delta] | None:
         tick = replay.read_from(mark, static)

@@ -61,7 +61,9 @@ def _admitted(now: Round, received: Received, message: CommandOffered, live: Liv
 def _accepted(
     now: Round, received: Received, message: CommandOffered, live: Live, order: Order
 ) -> Decision:
-    ack = AckLine(message.session, message.id, seq=order.seq, tick=live.next_tick)
+    ack = AckLine(
+        message.session, message.id, seq=order.seq, tick=live.next_tick, trace=message.trace
+    )
     row = attrs.evolve(now.plan(live, order), command=ack, expires_at_ms=message.expires_at_ms)
     return Decision(received, live.id, order, row, lines=(ack,), outcome="accepted")
 

@@ -26,7 +26,13 @@ def refuse(received: Received, message: ToShard) -> Decision:
 
 
 def refuse_command(received: Received, message: CommandOffered, code: AckCode) -> Decision:
-    line = AckLine(message.session, message.id, code=code, expires_at_ms=message.expires_at_ms)
+    line = AckLine(
+        message.session,
+        message.id,
+        code=code,
+        expires_at_ms=message.expires_at_ms,
+        trace=message.trace,
+    )
     return Decision(received, refusal=line, outcome=code)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from common.errors import Misconfigured
 from common.settings import COUNT_MAX, look_at_settings, read_settings
+from common.traces import Sampling
 
 
 def test_an_empty_environment_gives_the_protocols_defaults() -> None:
@@ -190,3 +191,57 @@ def test_a_file_counts_as_set_even_if_it_cannot_be_read() -> None:
     with pytest.raises(Misconfigured) as wrong:
         read_settings({"REDIS_URL_FILE": "/gone"}, ["REDIS_URL"], a_folder())
     assert "set REDIS_URL" not in str(wrong.value)
+
+
+def test_traces_are_exported_when_somebody_says_where_to() -> None:
+    assert not read_settings({}).exports_traces
+    settings = read_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"})
+    assert settings.exports_traces
+    assert settings.traces_endpoint == "http://collector:4318/v1/traces"
+    own = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector/own"}
+    assert read_settings(own).traces_endpoint == "https://collector/own"
+
+
+@pytest.mark.parametrize("off", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}])
+def test_the_usual_switches_turn_traces_off(off: dict[str, str]) -> None:
+    assert not read_settings(
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", **off}
+    ).exports_traces
+
+
+@pytest.mark.parametrize(
+    ("sampler", "share", "sampling"),
+    [
+        ("", "", Sampling(1.0, heeds_parent=True)),
+        ("always_off", "", Sampling(0.0, heeds_parent=False)),
+        ("parentbased_always_off", "1", Sampling(0.0, heeds_parent=True)),
+        ("traceidratio", "0.25", Sampling(0.25, heeds_parent=False)),
+        ("parentbased_traceidratio", "0.25", Sampling(0.25, heeds_parent=True)),
+    ],
+)
+def test_samplers_are_opentelemetrys(sampler: str, share: str, sampling: Sampling) -> None:
+    settings = read_settings({"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": share})
+    assert settings.sampling == sampling
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:hunter2@:4318"},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+        {"OTEL_TRACES_EXPORTER": "zipkin"},
+        {"OTEL_TRACES_SAMPLER": "sometimes"},
+        {"OTEL_TRACES_SAMPLER_ARG": "1.5"},
+        {"OTEL_TRACES_SAMPLER_ARG": "nan"},
+        {"TESSERA_LOG_LEVEL": "loud"},
+    ],
+)
+def test_what_is_wrong_with_traces_and_logs_is_said(wrong: dict[str, str]) -> None:
+    complaint = wrong_with(**wrong)
+    assert complaint.startswith(next(iter(wrong)))
+    assert "hunter2" not in complaint
+
+
+def test_other_names_of_opentelemetry_are_its_own() -> None:
+    read_settings({"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_RESOURCE_ATTRIBUTES": "c=d"})

@@ -45,6 +45,15 @@ class Cluster:
         told: dict[str, Any] = json.loads((self.data / "run" / f"{role}-{n}.json").read_text())
         return told
 
+    def metrics(self, role: str, n: int) -> str:
+        """What the process shows Prometheus."""
+        port = self.told(role, n)["metrics_port"]
+        return httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+
+    def log(self) -> str:
+        """All that all processes said so far."""
+        return log_of(self.data).read_text()
+
     def kill(self, role: str, n: int, how: signal.Signals = signal.SIGKILL) -> None:
         os.kill(int(self.told(role, n)["pid"]), how)
 
@@ -68,7 +77,7 @@ def tessera_up(
     environment: Mapping[str, str] = GENEROUS,
 ) -> Iterator[Cluster]:
     port = free_ports(gateways)
-    path = data.parent / f"{data.name}.log"
+    path = log_of(data)
     with open(path, "ab") as log:
         process = subprocess.Popen(
             [
@@ -90,6 +99,10 @@ def tessera_up(
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(STOP_SECONDS_MAX + 3)
+
+
+def log_of(data: Path) -> Path:
+    return data.parent / f"{data.name}.log"
 
 
 def free_ports(count: int) -> int:

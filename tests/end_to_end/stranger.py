@@ -20,6 +20,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 Frame = dict[str, Any]
+Headers = Sequence[tuple[bytes, bytes]]
 FRAME_SECONDS_MAX = 15.0
 
 
@@ -130,10 +131,17 @@ async def joined(
 
 @asynccontextmanager
 async def connected(
-    url: str, session: Frame, agent_id: str, query: str = ""
+    url: str,
+    session: Frame,
+    agent_id: str,
+    query: str = "",
+    *,
+    headers: Headers = (),
+    local_address: str | None = None,
 ) -> AsyncIterator[Stranger]:
     bearer = f"Bearer {session['session_token']}"
-    async with socket_to(url + session["ws_path"] + query, bearer) as socket:
+    address = url + session["ws_path"] + query
+    async with socket_to(address, bearer, headers=headers, local_address=local_address) as socket:
         stranger = Stranger(socket, session, agent_id)
         stranger.ready = await stranger.next("session_ready")
         yield stranger
@@ -141,13 +149,22 @@ async def connected(
 
 @asynccontextmanager
 async def socket_to(
-    url: str, authorization: str = "", subprotocols: Sequence[str] = ()
+    url: str,
+    authorization: str = "",
+    subprotocols: Sequence[str] = (),
+    *,
+    headers: Headers = (),
+    local_address: str | None = None,
 ) -> AsyncIterator[WebSocketConnection]:
     """Like trio-websocket's own, but the TCP stream is closed whatever happens."""
     parts = urlsplit(url)
-    headers = [(b"Authorization", authorization.encode())] if authorization else []
+    headers = list(headers)
+    if authorization:
+        headers.append((b"Authorization", authorization.encode()))
     resource = f"{parts.path}?{parts.query}"
-    stream = await trio.open_tcp_stream(parts.hostname or "", parts.port or 80)
+    stream = await trio.open_tcp_stream(
+        parts.hostname or "", parts.port or 80, local_address=local_address
+    )
     try:
         async with stream, trio.open_nursery() as nursery:
             socket = await wrap_client_stream(

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from common.adapters.logs import HIDDEN, configure_logs, mask, wants_colour
+from common.challenge import encode_base64url
 from common.tokens import Kind, new_token
 
 
@@ -21,6 +24,8 @@ def output(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     logging.root.setLevel(level)
     logging.captureWarnings(False)
     structlog.reset_defaults()
+    for own in ("common", "gateway", "shard", "ops", "tessera"):
+        logging.getLogger(own).setLevel(logging.NOTSET)
 
 
 Output = Callable[[], str]
@@ -117,6 +122,59 @@ def test_the_id_of_a_token_is_no_secret(output: Output) -> None:
 )
 def test_a_password_in_a_url_is_hidden(text: str, shown: str) -> None:
     assert mask(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("from 203.0.113.9:4711", f"from {HIDDEN}:4711"),
+        ("('203.0.113.9', 5432)", f"('{HIDDEN}', 5432)"),
+        ("from [2001:db8::7]:80 to ::ffff:198.51.100.1", f"from [{HIDDEN}]:80 to {HIDDEN}"),
+        ("on 127.0.0.1, ::1 and 0.0.0.0", "on 127.0.0.1, ::1 and 0.0.0.0"),
+        ("chunk 1:-2 at 23:59:59, Python 3.11.2", "chunk 1:-2 at 23:59:59, Python 3.11.2"),
+        ("ada.lovelace+x@mail.example.org wrote", f"{HIDDEN} wrote"),
+        ("to=ada%40example.org", f"to={HIDDEN}"),
+        ("TSK_ABCDEFGH12345678", f"TSK_{HIDDEN}"),
+    ],
+)
+def test_addresses_and_email_are_hidden(text: str, shown: str) -> None:
+    assert mask(text) == shown
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_keys_and_signatures_are_hidden(secret: bytes) -> None:
+    text = encode_base64url(secret)
+    assume(any(map(str.isdigit, text)) and text.upper() != text != text.lower())
+    assert text not in mask(f"signature={text}, and so on")
+    assert mask(text) == HIDDEN
+
+
+def test_what_is_no_secret_is_shown() -> None:
+    for text in (
+        "ses_0123456789abcdefghijABCDEF",
+        "gateway-0f3e5c2a9b1d-4f6a7b8c",
+        "0af7651916cd43dd8448eb211c80319c",
+        "common/adapters/postgres_journal.py:123",
+        "10:-4",
+    ):
+        assert mask(text) == text
+
+
+@pytest.mark.parametrize("name", ["address", "client_address", "email", "e_mail"])
+def test_a_field_that_is_named_like_an_address_is_hidden(output: Output, name: str) -> None:
+    configure_logs("json")
+    structlog.get_logger("gateway").info("came", **{name: "somewhere"})
+    assert _line(output)[name] == HIDDEN
+
+
+def test_our_own_lines_have_a_level_and_libraries_stay_at_info(output: Output) -> None:
+    configure_logs("json", "debug")
+    structlog.get_logger("gateway.agent.way").debug("ours")
+    logging.getLogger("hpack.hpack").debug("b'authorization', b'Bearer ...'")
+    assert _line(output)["event"] == "ours"
+    configure_logs("json", "warning")
+    structlog.get_logger("gateway.agent.way").info("ours")
+    assert output() == ""
 
 
 def test_there_is_colour_on_a_terminal_only() -> None:

@@ -17,7 +17,7 @@ from common.limits import (
     REOFFER_SECONDS,
 )
 from common.tokens import Kind, new_token
-from gateway.agent.agents import _unless_gone
+from gateway.agent.entrance import _unless_gone
 from tests.gateway.agent.scene import THERE, a_scene
 
 
