@@ -70,7 +70,7 @@ image: $(MADE)
 # compose.yaml names, not with those of compose/base-images.sh; COMPOSE: another docker compose.
 test-compose: $(MADE)
 	@echo "== tests of the whole stack in containers"
-	@$(BIN)/pytest -n 0 -m compose $(ARGS) tests/compose
+	@$(BIN)/pytest -n 0 -m compose -o faulthandler_timeout=600 $(ARGS) tests/compose
 
 # Versions and hashes only: whoever installs chooses the index. The second is what an image needs of
 # the first.

@@ -26,6 +26,7 @@ COMPOSE = ROOT / "compose"
 APP_IMAGE = "tessera:test"
 UP_SECONDS_MAX = 300.0  # Of a whole stack from nothing, on a machine that does other things too.
 READY_SECONDS_MAX = 60.0
+SPECTATORS_PER_ADDRESS = 10
 LOG_LINES = "100"
 
 
@@ -63,7 +64,7 @@ def images() -> dict[str, str]:
 
 
 @contextmanager
-def a_stack(folder: Path, names: Mapping[str, str]) -> Iterator[Stack]:
+def a_stack(folder: Path, names: dict[str, str]) -> Iterator[Stack]:
     _run([str(COMPOSE / "secrets.sh")], {"SECRETS": str(folder / "secrets")})
     compose = _compose()
     assert compose is not None
@@ -91,8 +92,13 @@ class Stack:
     _compose: list[str]
     port: int
     secrets: Path
-    names: Mapping[str, str]
+    names: dict[str, str]
+    """Of the images."""
     shards: int = 2
+
+    @property
+    def prometheus_url(self) -> str:
+        return f"http://127.0.0.1:{self.port + 1}"
 
     @property
     def url(self) -> str:
@@ -104,7 +110,16 @@ class Stack:
         return self.compose(*words, "up", "-d", shards=self.shards)
 
     def compose(self, *words: str, shards: int | None = None) -> str:
-        environment = {
+        file = str(COMPOSE / "compose.yaml")
+        return _run([*self._compose, "--file", file, *words], self._environment(shards))
+
+    def script(self, name: str, *words: str) -> str:
+        """One of those that an operator has."""
+        environment = {**self._environment(), "COMPOSE": " ".join(self._compose)}
+        return _run([str(COMPOSE / name), *words], environment)
+
+    def _environment(self, shards: int | None = None) -> dict[str, str]:
+        return {
             **self.names,
             "COMPOSE_PROJECT_NAME": f"tessera-test-{self.port}",
             "PUBLIC_ADDRESS": "127.0.0.1",
@@ -119,9 +134,8 @@ class Stack:
             "TESSERA_SIGNUPS_PER_MIN": "0",
             "TESSERA_SESSIONS_PER_MIN": "0",
             "TESSERA_CHAT_PER_MIN": "0",
+            "TESSERA_SPECTATORS_PER_ADDRESS": str(SPECTATORS_PER_ADDRESS),
         }
-        file = str(COMPOSE / "compose.yaml")
-        return _run([*self._compose, "--file", file, *words], environment)
 
     def containers(self, *services: str) -> list[Container]:
         """Of this project, one-shots that have ended too; ``services``: only of these."""
@@ -174,6 +188,10 @@ class Stack:
             and answer.status_code == 200
             and all(map(_is_well, self.containers()))
         )
+
+
+def tag(image: str, as_image: str) -> None:
+    _run(["docker", "tag", image, as_image])
 
 
 def _is_well(container: Container) -> bool:

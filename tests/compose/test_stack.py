@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import httpx_sse
@@ -14,7 +16,7 @@ from trio_websocket import open_websocket_url
 from common.grid import CHUNK_SIZE, ChunkId
 from ops.client import connect, spectate
 from tests.compose.crowd import a_crowd, meanwhile
-from tests.compose.stack import Container, Stack
+from tests.compose.stack import APP_IMAGE, SPECTATORS_PER_ADDRESS, Container, Stack, tag
 
 pytestmark = pytest.mark.compose
 
@@ -106,18 +108,22 @@ async def test_a_quiet_stream_is_not_cut_off(stack: Stack) -> None:
     assert heard >= 2
 
 
-def test_clients_are_told_apart_by_their_own_address(stack: Stack) -> None:
-    """What the load balancer says of them is believed; what they say themselves is not."""
-    httpx.get(f"{stack.url}/v1/world", headers={"X-Forwarded-For": "192.0.2.7"}, trust_env=False)
-    (subnet,) = {"172.31.252."}
-    said = stack.compose("logs", "--no-color", "gateway-a", "gateway-b")
-    addresses = {
-        json.loads(line[line.index("{") :]).get("address")
-        for line in said.splitlines()
-        if '"path": "/v1/world"' in line
-    }
-    assert addresses
-    assert all(address.startswith(subnet) for address in addresses), addresses
+async def test_nobody_can_invent_an_address(stack: Stack) -> None:
+    """Each gateway lets so many spectators in from one address, whatever they say it is."""
+    refused = 0
+    async with trio.open_nursery() as nursery, httpx.AsyncClient(trust_env=False) as client:
+
+        async def watch(n: int, task_status: trio.TaskStatus[int]) -> None:
+            forged = {"X-Forwarded-For": f"192.0.2.{n}"}
+            url = f"{stack.url}/v1/spectate?chunks=0:0"
+            async with client.stream("GET", url, headers=forged, timeout=20) as answer:
+                task_status.started(answer.status_code)
+                await trio.sleep_forever()
+
+        for n in range(2 * SPECTATORS_PER_ADDRESS + 5):
+            refused += await nursery.start(watch, n) == 429
+        nursery.cancel_scope.cancel()
+    assert refused == 5
 
 
 # What happens to it
@@ -176,6 +182,79 @@ async def test_a_server_that_restarts_is_missed_for_seconds(stack: Stack, server
         await meanwhile(stack.compose, "restart", server)
         await crowd.see_it_go_on()
         assert {player.name: player.ledger.session for player in crowd.players} == sessions
+
+
+async def test_another_image_is_rolled_in_while_the_world_runs(stack: Stack) -> None:
+    next_image = f"{APP_IMAGE}-next"
+    await meanwhile(tag, stack.names["APP_IMAGE"], next_image)
+    stack.names["APP_IMAGE"] = next_image
+    others = lives(await meanwhile(stack.containers, "lb", "postgres", "valkey"))
+    async with a_crowd(stack.url, "roll") as crowd:
+        await meanwhile(stack.script, "roll.sh")
+        await crowd.see_it_go_on()
+    containers = await meanwhile(stack.containers, *OURS)
+    assert len(containers) == 4
+    assert {each.about["Config"]["Image"] for each in containers} == {next_image}
+    assert lives(await meanwhile(stack.containers, "lb", "postgres", "valkey")) == others
+
+
+async def test_a_dump_brings_the_world_back(stack: Stack, tmp_path: Path) -> None:
+    keys, file = tmp_path / "keys.json", tmp_path / "world.dump"
+    async with connect(stack.url, "eve", keys=keys) as agent:
+        await agent.say("before")
+        who = agent.id
+    await meanwhile(stack.script, "dump.sh", str(file))
+    async with connect(stack.url, "late", keys=tmp_path / "late.json") as agent:
+        await agent.say("after")
+        late = agent.id
+
+    await meanwhile(stack.script, "restore.sh", str(file))
+    await meanwhile(stack.wait_ready)
+
+    assert status(stack, f"/v1/agents/{who}") == 200
+    assert status(stack, f"/v1/agents/{late}") == 404
+    async with connect(stack.url, "eve", keys=keys) as agent:
+        assert agent.id == who
+    async with a_crowd(stack.url, "restored"):
+        pass
+
+
+def status(stack: Stack, path: str) -> int | None:
+    answer = stack.get(path)
+    return None if answer is None else answer.status_code
+
+
+# Who watches over it
+
+
+def test_prometheus_finds_everybody_and_knows_the_rules(stack: Stack) -> None:
+    stack.compose("--profile", "monitoring", "up", "-d", "prometheus")
+    try:
+        stack.wait_until(lambda: jobs(stack) == JOBS, 60.0)
+        rules = asked(stack, "rules")["groups"]
+        assert sum(len(group["rules"]) for group in rules) > 10
+    finally:
+        stack.compose("--profile", "monitoring", "rm", "--force", "--stop", "prometheus")
+
+
+JOBS = {"gateway": 2, "shard": 2, "lb": 1, "prometheus": 1}
+
+
+def jobs(stack: Stack) -> dict[str, int]:
+    """How many of each are up."""
+    answer = asked(stack, "query", query="sum by (job) (up)")
+    return {each["metric"]["job"]: int(each["value"][1]) for each in answer.get("result", ())}
+
+
+def asked(stack: Stack, what: str, **about: str) -> dict[str, Any]:
+    try:
+        answer = httpx.get(
+            f"{stack.prometheus_url}/api/v1/{what}", params=about, timeout=5, trust_env=False
+        )
+    except httpx.TransportError:
+        return {}
+    data: dict[str, Any] = answer.json().get("data", {})
+    return data
 
 
 def test_stopping_is_in_order(stack: Stack) -> None:
