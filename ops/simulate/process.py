@@ -77,7 +77,7 @@ class Shard:
     _stop: trio.Event
 
     async def run(self) -> None:
-        await serve(self._outside, self._name, self._stop)
+        await serve(self._outside, self._name, self._stop, trio.Event())
 
 
 @attrs.define(eq=False)
