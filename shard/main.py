@@ -11,6 +11,7 @@ from functools import partial
 import trio
 import trio_asyncio
 
+from common.adapters.clock import SystemClock
 from common.adapters.otlp import open_spans
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_journal import PostgresJournal
@@ -31,9 +32,13 @@ async def run(
     metrics_host: str = "127.0.0.1",
     metrics_port: int,
     stop: trio.Event,
+    drain: trio.Event,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve as ``name`` until ``stop``; started with the real metrics port (0: a free one)."""
+    """Serve as ``name`` until ``stop``, or until all is handed over after ``drain``.
+
+    Started with the real metrics port (0: a free one).
+    """
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("a shard needs DATABASE_URL and REDIS_URL")
     async with (
@@ -44,7 +49,11 @@ async def run(
         trio.open_nursery() as nursery,
     ):
         outside = Outside(
-            RedisShardBus(redis), RedisLeases(redis), PostgresJournal(postgres), spans=spans
+            RedisShardBus(redis),
+            RedisLeases(redis),
+            PostgresJournal(postgres),
+            SystemClock(),
+            spans=spans,
         )
         ended = trio.Event()
         port: int = await nursery.start(
@@ -57,7 +66,7 @@ async def run(
             )
         )
         task_status.started(port)
-        await serve(outside, name, stop)
+        await serve(outside, name, stop, drain)
         ended.set()  # Who watches us on the private port sees us to the end.
 
 
