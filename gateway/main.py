@@ -46,7 +46,7 @@ from gateway.ports import Accounts, Bus
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
-from gateway.topology import Routes
+from gateway.topology import Routes, follow
 
 log = structlog.get_logger()
 
@@ -151,6 +151,7 @@ async def _serve(
         await supplying.start(courier.run)
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
+        supplying.start_soon(follow, bus, accounts, routes)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         readiness.ask = partial(missing_now, calls)
         async with trio.open_nursery() as serving:
