@@ -224,6 +224,7 @@ SHARDS_ENDED_SECONDS = GATEWAYS_ENDED_SECONDS + SHUTDOWN_SECONDS_MAX
 SERVERS_ENDED_SECONDS = SHARDS_ENDED_SECONDS + 0.4  # At the worst; killed, they recover.
 
 # The supervisor
+FLEET_LOOK_SECONDS = 0.5  # How often it looks whether there are to be more shards, or fewer.
 RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.
 RESTART_SECONDS_MAX = 10.0  # For a child that can't start, until somebody mends it.
 STEADY_SECONDS = 10.0  # A child that lived this long was well; its death counts as a first one.

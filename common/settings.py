@@ -190,6 +190,9 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(
         "TESSERA_TRUSTED_PROXIES", (), _networks, "networks whose X-Forwarded-For is believed"
     )
+    drain_seconds: int = _setting(
+        "TESSERA_DRAIN_SECONDS", 30, _count, "for a shard to hand over what it has, on SIGTERM"
+    )
     log_format: str | None = _setting(
         "TESSERA_LOG_FORMAT", None, _log_format, "json or text; unset: text on a terminal"
     )

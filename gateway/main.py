@@ -49,7 +49,7 @@ from gateway.ports import Accounts, Bus
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
-from gateway.topology import Routes
+from gateway.topology import Routes, follow
 
 log = structlog.get_logger()
 
@@ -177,6 +177,7 @@ async def _serve(
         await supplying.start(courier.run)
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
+        supplying.start_soon(follow, bus, accounts, routes)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)

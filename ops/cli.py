@@ -193,15 +193,18 @@ def migrate(shards: int | None) -> None:
 @main.command()
 @click.option("--shards", required=True, type=click.IntRange(1, 64))
 def topology(shards: int) -> None:
-    """Set how many shards the world at DATABASE_URL has."""
+    """Ask for that many shards in the world at DATABASE_URL, which may be running.
+
+    They are there as soon as somebody holds each slot; a process may hold several.
+    """
 
     async def work() -> None:
-        from ops.migrate import set_shard_count
+        from ops.migrate import ask_shard_count
 
         url = settings_needing("DATABASE_URL").database_url
         assert url is not None
-        set_to = await set_shard_count(url, shards)
-        print(f"The world has {set_to.shard_count} shards (epoch {set_to.epoch}).")
+        asked = await ask_shard_count(url, shards)
+        print(f"Asked for {asked.shard_count} shards (epoch {asked.epoch}).")
 
     run(lambda: work)
 

@@ -98,6 +98,18 @@ async def set_shard_count(
     return await _connected(database_url, patience_seconds, work)
 
 
+async def ask_shard_count(
+    database_url: str, shard_count: int, patience_seconds: float = 0.0
+) -> Topology:
+    """Ask for it; return the topology that comes into force as soon as each slot is held."""
+
+    async def work(connection: Connection) -> Topology:
+        row = await aio_as_trio(connection.fetchrow)("select * from ask_reshard($1)", shard_count)
+        return Topology(row["epoch"], row["shard_count"])
+
+    return await _connected(database_url, patience_seconds, work)
+
+
 async def _connected(
     database_url: str, patience_seconds: float, work: Callable[[Connection], Awaitable[T]]
 ) -> T:

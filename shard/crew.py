@@ -166,7 +166,7 @@ class Crew:
         tenure = self._tenures.get(slot)
         if tenure is not None and not tenure.stop.is_set():
             _log.info("slot is given back", slot=slot)
-            tenure.stop.set()
+            tenure.give_back()
 
     def _let_go(self) -> None:
         """Give back what is no longer needed, once late gateways know it and all is passed on."""

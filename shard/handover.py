@@ -35,6 +35,8 @@ class Handover:
     _inbox: Inbox
     _outbox: Outbox
     _clock: Clock
+    has_heir: bool = attrs.field(default=False, init=False)
+    """The slot is given back so that another takes it."""
     _parted: dict[ChunkId, None] = attrs.field(factory=dict, init=False)
     """Those whose release is yet to be sent."""
     _sent: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -84,6 +86,8 @@ class Handover:
 
     def leave_all(self) -> None:
         """The slot ends here: say to whoever has it next when what is at work ticked last."""
+        if not self.has_heir:
+            return  # By whenever somebody takes it, that would be no pause.
         slot: Slot = self._routes.slot
         told = [Released(live.id, due) for live in self._chunks if (due := self._due_ms(live))]
         if told:

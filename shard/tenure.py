@@ -44,6 +44,12 @@ class Tenure:
         """How many chunks it has that are no longer its own."""
         return self._handover.leaving if self._handover is not None else 0
 
+    def give_back(self) -> None:
+        """Hand the slot to whoever takes it next."""
+        if self._handover is not None:
+            self._handover.has_heir = True
+        self.stop.set()
+
     async def run(self) -> None:
         """Serve until ``stop``, or until the lease is lost."""
         _log.info("slot taken", slot=self.slot, holder=self._holder)

@@ -224,12 +224,17 @@ class Town:
         return [m for m in self.heard if isinstance(m, ResultLine) and m.id == id]
 
     def assert_answered_once(self, agent: str, *ids: str) -> None:
-        """One ack and one result each in the session's stream; what came twice came the same."""
+        """As ``assert_kept_once``; and what came twice came the same."""
+        self.assert_kept_once(agent, *ids)
+        for id in ids:
+            assert len(set(self.acks(id))) == len(set(self.results(id))) == 1
+
+    def assert_kept_once(self, agent: str, *ids: str) -> None:
+        """One ack and one result each in the session's stream."""
         kept = self.redis.lines[SessionId(f"ses_{agent}")]
         assert [line.seq for line in kept] == list(range(1, len(kept) + 1))
         for id in ids:
             assert [line.type for line in kept if line.id == id] == ["ack_line", "result_line"]
-            assert len(set(self.acks(id))) == len(set(self.results(id))) == 1
 
     async def show(self, chunk: str) -> ChunkStatic:
         before = len(self.heard)
