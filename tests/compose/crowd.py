@@ -15,7 +15,7 @@ from typing import TypeVar
 import attrs
 import trio
 
-from common.grid import chunk_id
+from common.grid import SessionId, chunk_id
 from ops.chaos.chronicle import Chronicle
 from ops.chaos.findings import Findings
 from ops.chaos.ledger import Ledger
@@ -36,17 +36,28 @@ class Crowd:
     witnesses: list[Witness]
     findings: Findings
     clock: Clock
-    results: list[float] = attrs.field(factory=list)
-    """When each command was sent whose result came."""
 
     async def see_it_go_on(self) -> float:
         """Return after how many seconds each agent has done something that it began after now."""
         began = self.clock.now()
         before = {player.name: _done(player) for player in self.players}
-        with trio.fail_after(GOES_ON_SECONDS_MAX):
-            while not all(_done(player) > before[player.name] + 2 for player in self.players):
-                await trio.sleep(0.1)
+        waiting = list(self.players)
+        while waiting := [each for each in waiting if _done(each) <= before[each.name] + 2]:
+            took = self.clock.now() - began
+            assert took < GOES_ON_SECONDS_MAX, [_state(player) for player in waiting]
+            await trio.sleep(0.1)
         return self.clock.now() - began
+
+
+def _state(player: Player) -> str:
+    """What there is to know of one that does not go on."""
+    entries = player.ledger.sessions.get(player.ledger.session or SessionId(""), {})
+    open_now = [
+        f"{id} {entry.command} of {entry.at:.1f}, {'accepted' if entry.ack else 'no ack'}"
+        for id, entry in entries.items()
+        if not entry.is_over
+    ]
+    return f"{player.name} {player.ledger.session} resumed {player.ledger.resumed}: {open_now}"
 
 
 def _done(player: Player) -> int:

@@ -25,9 +25,9 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
 APP_IMAGE = "tessera:test"
 UP_SECONDS_MAX = 300.0  # Of a whole stack from nothing, on a machine that does other things too.
-READY_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 180.0
 SPECTATORS_PER_ADDRESS = 10
-LOG_LINES = "100"
+LOG_LINES = "15"  # Of each container, when something does not happen.
 
 
 def why_not() -> str | None:

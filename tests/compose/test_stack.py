@@ -20,6 +20,7 @@ from tests.compose.stack import APP_IMAGE, SPECTATORS_PER_ADDRESS, Container, St
 
 pytestmark = pytest.mark.compose
 
+SHARDS = 2
 OURS = ("gateway-a", "gateway-b", "shard")
 LASTING = ("lb", "gateway-a", "gateway-b", "postgres", "valkey")
 
@@ -27,6 +28,8 @@ LASTING = ("lb", "gateway-a", "gateway-b", "postgres", "valkey")
 @pytest.fixture(autouse=True)
 def _left_as_it_was(stack: Stack) -> Iterator[None]:
     yield
+    if stack.shards != SHARDS:
+        stack.up(SHARDS)
     stack.wait_ready()
 
 
