@@ -21,6 +21,7 @@ from common.errors import Trouble
 from common.frames import Goodbye
 from common.grid import SessionId
 from common.limits import (
+    AGENTS_ENDED_SECONDS,
     CLOSE_SECONDS_MAX,
     GRACE_SECONDS,
     PRESENCE_BEAT_SECONDS,
@@ -39,6 +40,7 @@ from gateway.agent.outside import Outside, ask_redis
 from gateway.agent.websocket import converse, websocket_behind
 from gateway.agent.whereabouts import Crossings
 from gateway.connection import connection_of
+from gateway.endings import end_each
 from gateway.http.problems import Problem
 from gateway.lookout import CAN_LOOK_OUT
 from gateway.metrics import (
@@ -84,9 +86,9 @@ class Agents:
                 house.start_soon(self._desk.run)
             self._house = house
             await self._look_after_all()
-            await self._say_goodbye()
-            if self._desk is not None:
-                with trio.move_on_after(GRACE_SECONDS - CLOSE_SECONDS_MAX):
+            with trio.move_on_after(GRACE_SECONDS):
+                await self._say_goodbye()
+                if self._desk is not None:
                     await self._desk.lookout.wait_idle()
             house.cancel_scope.cancel()
 
@@ -101,8 +103,9 @@ class Agents:
         self._emptied = trio.Event()
         if not self._conversations:
             return
-        for conversation in self._conversations:
-            conversation.outbox.end(CloseCode.RESTARTING, "the gateway stops; come back at once")
+        await end_each(tuple(self._conversations), _restart, AGENTS_ENDED_SECONDS)
+        for latecomer in self._conversations:
+            _restart(latecomer)
         with trio.move_on_after(CLOSE_SECONDS_MAX):
             await self._emptied.wait()
 
@@ -290,6 +293,10 @@ def _answer_headers(knock: Knock) -> list[tuple[bytes, bytes]]:
 async def _accept(knock: Knock, send: ASGISendCallable) -> None:
     headers, subprotocol = _answer_headers(knock), knock.subprotocol
     await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
+
+
+def _restart(conversation: Conversation) -> None:
+    conversation.outbox.end(CloseCode.RESTARTING, "the gateway stops; come back at once")
 
 
 async def _supersede(knock: Knock, send: ASGISendCallable) -> None:

@@ -7,7 +7,7 @@ not what is measured. It decides nothing.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -96,16 +96,22 @@ class Rig:
             yield Site(plan, url, self._redis_url, store, redis)
 
     @asynccontextmanager
-    async def shard(self, site: Site) -> AsyncIterator[Process]:
+    async def shard(
+        self, site: Site, settings: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Process]:
         (spec,) = site.plan.shard_specs(site.database_url, site.redis_url)
-        async with _running(site, spec) as process:
+        set_so = attrs.evolve(spec, environment={**spec.environment, **(settings or {})})
+        async with _running(site, set_so) as process:
             yield process
 
     @asynccontextmanager
-    async def gateway(self, site: Site, n: int = 0) -> AsyncIterator[Process]:
+    async def gateway(
+        self, site: Site, n: int = 0, settings: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Process]:
         """The ``n``-th one of the site."""
         spec = site.plan.gateway_specs(site.database_url, site.redis_url)[n]
-        free = attrs.evolve(spec, environment={**spec.environment, **dict.fromkeys(SETTINGS, "0")})
+        environment = {**spec.environment, **dict.fromkeys(SETTINGS, "0"), **(settings or {})}
+        free = attrs.evolve(spec, environment=environment)
         async with _running(site, free) as process:
             yield process
 

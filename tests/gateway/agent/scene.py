@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -393,6 +393,7 @@ class Scene:
         query: str = "",
         subprotocols: tuple[str, ...] = (),
         authorization: str | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> Client:
         """Ask for the WebSocket; the client reads what comes of it."""
         client = Client(ticket)
@@ -401,7 +402,7 @@ class Scene:
             "type": "websocket",
             "path": "/v1/agent",
             "query_string": query.encode(),
-            "headers": [(b"authorization", header.encode())] if header else [],
+            "headers": [*headers, *([(b"authorization", header.encode())] if header else [])],
             "subprotocols": list(subprotocols),
             "state": {},
         }
