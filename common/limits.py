@@ -168,6 +168,7 @@ ASK_AGAIN_SECONDS = 1.0  # A question at a border is repeated this often.
 CROSSING_SECONDS = 2.0  # After so long without an answer the source tries to call it off.
 LOOK_SECONDS = 0.5  # A shard process looks at who is there this often, beside at each news,
 RANK_SECONDS = 0.5  # and leaves a slot for so long to each who is before it: with LEASE_MS < 5 s.
+NEWCOMER_SECONDS = 1.5  # A process that is started for a wanted slot is there by then.
 GATEWAY_LOOK_SECONDS = 1.0  # A gateway looks at the topology this often, beside at each news.
 ABLE_MS_MAX = 2_500  # A process without a beat for so long gets no slot: LEASE_MS is longer.
 HANDOVER_SECONDS = 1.0  # After the last word of chunks' owners of before they are taken for dead,

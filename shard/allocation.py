@@ -5,11 +5,14 @@ Pure. Every process asks for itself, and all who see the same come to the same e
 * A free slot goes to the process with the fewest chunks; to the first by name among equals; to one
   that drains never. Slots that were just taken count with the chunks that they will bring.
 * Who is not the first choice takes it all the same when those before it have not, RANK_SECONDS
-  each; so does who would have more than one slot, since somebody may just be starting.
+  each.
+* Who has a slot already waits a little longer for one that is wanted and not in force, or when it
+  is alone: somebody may just be starting.
 * Who drains gives back one slot after the other, each once the one before is taken; all at once
   when nobody is there to take them.
-* Who has the most slots gives one back when the first choice for it has two less. So the sum of
-  the squares of their numbers falls with every slot that moves, and it ends.
+* Who has the most slots gives back that with the fewest chunks when the first choice for it then is
+  another that has two less. So the sum of the squares of their numbers falls with every slot that
+  moves, and it ends.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from common.grid import Slot
-from common.limits import RANK_SECONDS, YIELDED_SECONDS_MAX
+from common.limits import NEWCOMER_SECONDS, RANK_SECONDS, YIELDED_SECONDS_MAX
 from common.topology import ProcessBeat
 
 
@@ -33,9 +36,11 @@ class View:
     processes: Mapping[str, ProcessBeat]
     """Those that live, ourselves as well."""
     settled: frozenset[Slot]
-    """Slots whose chunks are counted with their holder's."""
+    """Slots that are not only wanted: their chunks are counted with their holder's."""
     free_seconds: Mapping[Slot, float] = attrs.field(factory=dict)
     """For how long we have seen a needed slot free."""
+    own_chunks: Mapping[Slot, int] = attrs.field(factory=dict)
+    """Those in each slot of ours."""
     is_busy: bool = False
     """A slot of ours is on its way out, or hands chunks over: one thing at a time."""
 
@@ -88,12 +93,21 @@ def _take(view: View) -> Move | None:
     for slot in view.free:
         ranks = sorted(weights, key=lambda name: (weights[name], counts[name], name))
         rank = ranks.index(view.me)
-        patience = RANK_SECONDS * max(rank, min(1, counts[view.me]))
+        patience = RANK_SECONDS * rank
+        if counts[view.me]:
+            patience += _for_newcomers(view, slot)
         if view.free_seconds.get(slot, 0.0) >= patience:
             return Take(slot)
         weights[ranks[0]] += _brought(view)  # As if it had taken it.
         counts[ranks[0]] += 1
     return None
+
+
+def _for_newcomers(view: View, slot: Slot) -> float:
+    """Return for how long who has a slot leaves ``slot`` to somebody who may just be starting."""
+    if slot not in view.settled:
+        return NEWCOMER_SECONDS  # Nobody misses it yet.
+    return RANK_SECONDS if len(view.able) == 1 else 0.0
 
 
 def _balance(view: View) -> Move | None:
@@ -109,7 +123,11 @@ def _balance(view: View) -> Move | None:
     first = min(others, key=lambda name: (weights[name], len(held[name]), name))
     if len(held[view.me]) - len(held[first]) < 2:
         return None
-    return GiveBack((max(held[view.me]),))
+    slot = min(held[view.me], key=lambda slot: (view.own_chunks.get(slot, 0), -slot))
+    mine = weights[view.me] - view.own_chunks.get(slot, 0)
+    if (mine, len(held[view.me]) - 1, view.me) < (weights[first], len(held[first]), first):
+        return None  # It would be our own again.
+    return GiveBack((slot,))
 
 
 def _weights(view: View) -> dict[str, float]:

@@ -91,7 +91,7 @@ class Crew:
 
     def _own_beat(self) -> ProcessBeat:
         serving = self.serving
-        chunks = sum(one.beats.chunks for one in serving if one.beats is not None)
+        chunks = sum(one.chunks for one in serving)
         return ProcessBeat(tuple(sorted(one.slot for one in serving)), chunks, self.is_draining)
 
     async def _act(self) -> bool:
@@ -135,8 +135,8 @@ class Crew:
         return topologies.in_force.slots | topologies.wanted.slots | orphans
 
     def _view(self) -> View:
-        survey, now = self._outlook.survey, trio.current_time()
-        needed = self._needed
+        topologies, survey = self._outlook.topologies, self._outlook.survey
+        now, needed = trio.current_time(), self._needed
         holders = dict(survey.holders)
         holders.update((one.slot, self._name) for one in self.serving)
         free = needed - holders.keys()
@@ -146,8 +146,9 @@ class Crew:
             needed,
             holders,
             {**survey.processes, self._name: self._own_beat()},
-            settled=self._outlook.topologies.in_force.slots,
+            settled=needed - (topologies.wanted.slots - topologies.in_force.slots),
             free_seconds={slot: now - since for slot, since in self._free_since.items()},
+            own_chunks={one.slot: one.chunks for one in self.serving},
             is_busy=any(one.stop.is_set() or one.leaving for one in self.serving),
         )
 

@@ -40,6 +40,11 @@ class Tenure:
         return self._lease.slot
 
     @property
+    def chunks(self) -> int:
+        """How many it has, or is about to load."""
+        return self.beats.chunks if self.beats is not None else 0
+
+    @property
     def leaving(self) -> int:
         """How many chunks it has that are no longer its own."""
         return self._handover.leaving if self._handover is not None else 0

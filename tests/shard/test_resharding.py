@@ -17,12 +17,18 @@ from common.envelopes import Released, ShowAsked
 from common.events import Said
 from common.grid import ChunkId, Slot, slot_of
 from common.journal import Snapshot, Taken
-from common.limits import HANDOVER_SECONDS, LINGER_SECONDS, LOOK_SECONDS, TICK_SECONDS
+from common.limits import (
+    HANDOVER_SECONDS,
+    LINGER_SECONDS,
+    LOOK_SECONDS,
+    NEWCOMER_SECONDS,
+    TICK_SECONDS,
+)
 from common.topology import Topologies, Topology
 from tests.shard.town import GATEWAY, Town
 
 STAYING = ChunkId("0:0")  # In slot 0 of 1, 2 and 4.
-SECONDS_MAX = 3 * LOOK_SECONDS  # From asking to the new count being in force, if nobody is missing.
+SECONDS_MAX = NEWCOMER_SECONDS + 3 * LOOK_SECONDS  # From asking to the new count in force.
 
 
 def chunk_that_moves(one: int, other: int) -> ChunkId:
