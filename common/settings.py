@@ -1,8 +1,9 @@
 """What an operator may set, read once from the environment.
 
-Pure: the environment is an argument. Everything that is wrong is said at once, names that nobody
-knows too; no address is quoted, because there are passwords in them. One class for all roles, so
-that one environment file serves every process of a compose project.
+Pure: the environment is an argument, and so is who reads a file: each setting may also be in the
+file that ``<NAME>_FILE`` names, as secrets are mounted. Everything that is wrong is said at once,
+names that nobody knows too; no address is quoted, because there are passwords in them. One class
+for all roles, so that one environment file serves every process of a compose project.
 """
 
 from __future__ import annotations
@@ -20,11 +21,18 @@ from common.errors import Misconfigured
 from common.traces import Sampling
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+ReadFile = Callable[[str], str]
+"""Returns the text of the file at a path; OSError or ValueError when it can't."""
 
 COUNT_MAX = 10**9  # Far beyond any use; as a rate it still fits into what Lua counts exactly.
 PREFIX = "TESSERA_"
+FILE = "_FILE"
 TESTS_PREFIX = "TESSERA_TEST_"  # What only the tests read; processes that they start see it too.
 _NEAR = 0.6  # difflib's own idea of a close match.
+
+
+def no_files(path: str) -> str:
+    raise OSError(0, "nobody reads files here", path)
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -182,6 +190,9 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(
         "TESSERA_TRUSTED_PROXIES", (), _networks, "networks whose X-Forwarded-For is believed"
     )
+    drain_seconds: int = _setting(
+        "TESSERA_DRAIN_SECONDS", 30, _count, "for a shard to hand over what it has, on SIGTERM"
+    )
     log_format: str | None = _setting(
         "TESSERA_LOG_FORMAT", None, _log_format, "json or text; unset: text on a terminal"
     )
@@ -226,28 +237,57 @@ class Settings:
         return Sampling(share, heeds_parent=kind != self.traces_sampler)
 
 
-def read_settings(environment: Mapping[str, str], needed: Iterable[str] = ()) -> Settings:
+def read_settings(
+    environment: Mapping[str, str],
+    needed: Iterable[str] = (),
+    read_file: ReadFile = no_files,
+) -> Settings:
     """Return the settings, or Misconfigured with all that is wrong. ``needed`` must be there."""
-    settings, wrong = look_at_settings(environment)
-    if missing := [name for name in needed if not environment.get(name)]:
+    settings, wrong = look_at_settings(environment, read_file)
+    if missing := [name for name in needed if not is_set(environment, name)]:
         wrong.append(f"set {' and '.join(missing)} (tessera up needs neither)")
     if wrong:
         raise Misconfigured("; ".join(wrong))
     return settings
 
 
-def look_at_settings(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+def look_at_settings(
+    environment: Mapping[str, str], read_file: ReadFile = no_files
+) -> tuple[Settings, list[str]]:
     """Return what can be read, and what is wrong with the rest, which keeps its defaults."""
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for field in attrs.fields(Settings):
         name = field.metadata["name"]
-        if text := environment.get(name, ""):
-            try:
+        try:
+            if text := _text(environment, name, read_file):
                 values[field.name] = field.metadata["read"](text)
-            except ValueError as error:
-                wrong.append(f"{name}: {error} ({field.metadata['about']})")
+        except ValueError as error:
+            wrong.append(f"{name}: {error} ({field.metadata['about']})")
     return Settings(**values), [*wrong, *map(_unknown, _unknown_names(environment))]
+
+
+def is_set(environment: Mapping[str, str], name: str) -> bool:
+    """Whether somebody wished to set it, there or in a file."""
+    return bool(environment.get(name) or environment.get(name + FILE))
+
+
+def _text(environment: Mapping[str, str], name: str, read_file: ReadFile) -> str:
+    """What it is set to, "" if it isn't."""
+    text, path = environment.get(name, ""), environment.get(name + FILE, "")
+    if not path:
+        return text
+    if text:
+        raise ValueError(f"{name}{FILE} is set too, unset one of them")
+    try:
+        text = read_file(path).strip()
+    except OSError as error:
+        raise ValueError(f"{name}{FILE} names {path}: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{name}{FILE} names {path}, which is no text") from None
+    if not text:
+        raise ValueError(f"{name}{FILE} names {path}, which is empty")
+    return text
 
 
 def _unknown_names(environment: Mapping[str, str]) -> list[str]:
@@ -258,7 +298,7 @@ def _unknown_names(environment: Mapping[str, str]) -> list[str]:
         if text
         and name.startswith(PREFIX)
         and not name.startswith(TESTS_PREFIX)
-        and name not in _NAMES
+        and name.removesuffix(FILE) not in _NAMES
     )
 
 

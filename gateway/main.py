@@ -26,7 +26,6 @@ from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.bus import GatewayBeat
 from common.errors import Misconfigured, Trouble, Unavailable
 from common.grid import GatewayId
-from common.journal import Topology
 from common.limits import (
     BACKOFF_SECONDS_MAX,
     BACKOFF_SECONDS_MIN,
@@ -35,6 +34,7 @@ from common.limits import (
 )
 from common.settings import Settings
 from common.tokens import new_id
+from common.topology import Topology
 from common.traces import Spans
 from gateway.agent.agents import Agents
 from gateway.agent.outside import Outside as AgentOutside
@@ -49,7 +49,7 @@ from gateway.ports import Accounts, Bus
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
-from gateway.topology import Routes
+from gateway.topology import Routes, follow
 
 log = structlog.get_logger()
 
@@ -59,6 +59,7 @@ async def run(
     *,
     host: str,
     port: int,
+    metrics_host: str = "127.0.0.1",
     metrics_port: int,
     name: str,
     stop: trio.Event,
@@ -83,7 +84,13 @@ async def run(
         async with trio.open_nursery() as nursery:
             readiness = _Readiness()
             private_port: int = await nursery.start(
-                partial(serve_private, metrics_port, readiness.missing, stop=trio.Event())
+                partial(
+                    serve_private,
+                    metrics_port,
+                    readiness.missing,
+                    stop=trio.Event(),
+                    host=metrics_host,
+                )
             )
             routes = Routes(await _topology(postgres, accounts))
             started = partial(_tell, task_status, private_port)
@@ -120,7 +127,7 @@ async def _topology(postgres: Postgres, accounts: Accounts) -> Topology:
         try:
             if pause:
                 await postgres.start()  # Nobody has looked at its schema yet.
-            return await accounts.topology()
+            return (await accounts.topologies()).in_force
         except Unavailable as trouble:
             if not pause:
                 log.warning("waiting for PostgreSQL", trouble=str(trouble))
@@ -170,6 +177,7 @@ async def _serve(
         await supplying.start(courier.run)
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
+        supplying.start_soon(follow, bus, accounts, routes)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)

@@ -25,6 +25,7 @@ from ops.up.child import Born, Spec, give_birth, lines
 from ops.up.run_folder import Running
 
 HOST = "127.0.0.1"
+_SERVERS = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")  # Its own.
 SETTINGS = (
     "TESSERA_SIGNUPS_PER_MIN", "TESSERA_SESSIONS_PER_MIN", "TESSERA_KEYS_PER_HOUR",
     "TESSERA_COMMANDS_PER_S", "TESSERA_CHAT_PER_MIN", "TESSERA_SPECTATORS_PER_ADDRESS",
@@ -121,7 +122,7 @@ def _spec(cluster: Cluster) -> Spec:
         role="up",
         n=0,
         argv=(sys.executable, "-P", "-m", "ops", "up", *options),
-        environment={**generous, "DATABASE_URL": "", "REDIS_URL": ""},
+        environment={**generous, **dict.fromkeys(_SERVERS, "")},
         death_signal=signal.SIGTERM,
     )
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TextIO
 
 import attrs
-import psutil
 
 from common.errors import Misconfigured
 
@@ -157,6 +156,8 @@ def clean(folder: Path) -> None:
 
 
 def _living(path: Path) -> int | None:
+    import psutil  # Of the extra "embedded", which a process of its own does without.
+
     try:
         pid = int(json.loads(path.read_text())["pid"])
         born = psutil.Process(pid).create_time()
