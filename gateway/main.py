@@ -19,6 +19,7 @@ import trio_asyncio
 from common.adapters.clock import SystemClock
 from common.adapters.postgres import Postgres, open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
+from common.adapters.postgres_operators import PostgresOperators
 from common.adapters.private_port import Missing, serve_private
 from common.adapters.redis import open_redis
 from common.adapters.redis_gateway_bus import RedisGatewayBus
@@ -42,7 +43,8 @@ from gateway.http.app import make_app
 from gateway.http.health import missing_now
 from gateway.http.outside import Outside as HttpOutside
 from gateway.listener import make_config, serve
-from gateway.ports import Accounts, Bus
+from gateway.moderation import Moderator, keep_told
+from gateway.ports import Accounts, Bus, Operators
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
@@ -83,8 +85,19 @@ async def run(
             )
             routes = Routes(await _topology(postgres, accounts))
             started = partial(_tell, task_status, private_port)
+            operators = PostgresOperators(postgres)
             await _serve(
-                bus, accounts, settings, gateway, routes, host, port, stop, readiness, started
+                bus,
+                accounts,
+                operators,
+                settings,
+                gateway,
+                routes,
+                host,
+                port,
+                stop,
+                readiness,
+                started,
             )
             nursery.cancel_scope.cancel()
 
@@ -121,6 +134,7 @@ def _tell(task_status: trio.TaskStatus[tuple[int, int]], private_port: int, port
 async def _serve(
     bus: Bus,
     accounts: Accounts,
+    operators: Operators,
     settings: Settings,
     gateway: GatewayId,
     routes: Routes,
@@ -130,14 +144,26 @@ async def _serve(
     readiness: _Readiness,
     started: Callable[[int], None],
 ) -> None:
-    courier, clock = Courier(bus), SystemClock()
+    courier, clock, moderator = Courier(bus), SystemClock(), Moderator()
     feeds = Feeds(bus, courier, routes, gateway)
     switchboard = Switchboard(bus, gateway, feeds)
     spectators = Spectators(feeds, bus, settings, stop)
-    calls = HttpOutside(bus, accounts, clock, courier, routes, settings, feeds)
+    calls = HttpOutside(
+        bus, accounts, clock, courier, routes, settings, feeds, operators, moderator
+    )
     agents = Agents(
         AgentOutside(
-            bus, accounts, clock, courier, switchboard, feeds, routes, settings, gateway, stop
+            bus,
+            accounts,
+            clock,
+            courier,
+            switchboard,
+            feeds,
+            routes,
+            settings,
+            gateway,
+            stop,
+            moderator=moderator,
         )
     )
     app = Gateway(
@@ -151,6 +177,7 @@ async def _serve(
         await supplying.start(courier.run)
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
+        await supplying.start(keep_told, moderator, operators)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         readiness.ask = partial(missing_now, calls)
         async with trio.open_nursery() as serving:

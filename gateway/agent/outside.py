@@ -19,6 +19,7 @@ from common.errors import InDoubt, Trouble
 from common.grid import ChunkId, GatewayId, SessionId
 from common.limits import NONCE_BYTES, POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
 from common.settings import Settings
+from gateway.moderation import Moderator
 from gateway.ports import Accounts, Bus, Clock
 from gateway.stream.feeds import Listener
 from gateway.switchboard import SessionMessage
@@ -79,6 +80,7 @@ class Outside:
     gateway: GatewayId
     stop: trio.Event
     draw: Callable[[], bytes] = _draw
+    moderator: Moderator = attrs.field(factory=Moderator)
 
 
 async def ask_redis(call: Awaitable[T]) -> T:

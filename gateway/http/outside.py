@@ -13,7 +13,8 @@ from common.bus import Offer, Verdict
 from common.frames import Position
 from common.grid import AgentId, ChunkId
 from common.settings import Settings
-from gateway.ports import Accounts, Bus, Clock
+from gateway.moderation import Moderator
+from gateway.ports import Accounts, Bus, Clock, Operators
 from gateway.topology import Routes
 
 
@@ -40,3 +41,5 @@ class Outside:
     routes: Routes
     settings: Settings
     whereabouts: Whereabouts
+    operators: Operators
+    moderator: Moderator

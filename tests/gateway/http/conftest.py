@@ -18,6 +18,7 @@ from quart_trio import QuartTrio
 from common.adapters.clock import SystemClock, TrioClock
 from common.adapters.memory_accounts import MemoryAccounts
 from common.adapters.memory_gateway_bus import MemoryGatewayBus
+from common.adapters.memory_operators import MemoryOperators
 from common.adapters.memory_postgres import MemoryPostgres
 from common.adapters.memory_redis import MemoryRedis
 from common.bus import Offer, Verdict
@@ -26,6 +27,7 @@ from common.journal import Topology
 from common.settings import Settings
 from gateway.http.app import make_app
 from gateway.http.outside import Outside
+from gateway.moderation import Moderator
 from gateway.ports import Clock
 from gateway.stream.feeds import Feeds
 from gateway.topology import Routes
@@ -112,7 +114,8 @@ def a_house(clock: Clock | None = None) -> House:
     courier = StraightCourier(bus)
     feeds = Feeds(bus, courier, routes, GatewayId("gateway-1"))  # It follows nothing.
     outside = Outside(
-        bus, MemoryAccounts(postgres), clock, courier, routes, Settings(), feeds
+        bus, MemoryAccounts(postgres), clock, courier, routes, Settings(), feeds,
+        MemoryOperators(postgres), Moderator(),
     )  # fmt: skip
     return House(redis, postgres, outside)
 
