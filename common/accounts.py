@@ -1,7 +1,7 @@
 """Agents, their keys and their sessions, as the gateway remembers them.
 
-Pure. Secrets appear here as hashes only (``common.tokens``), but for a session's ``challenge_secret``, which
-both sides must know. Times are aware, in UTC.
+Pure. Secrets appear here as hashes only (``common.tokens``), but for a session's
+``challenge_secret``, which both sides must know. Times are aware, in UTC.
 """
 
 from __future__ import annotations

@@ -173,7 +173,11 @@ class Settings:
         secret=True,
     )
     ops_token: str | None = _setting(
-        "TESSERA_OPS_TOKEN", None, _operator_token, "for tessera ops, reshard and drain", secret=True
+        "TESSERA_OPS_TOKEN",
+        None,
+        _operator_token,
+        "with which tessera ops calls",
+        secret=True,
     )
     log_format: str | None = _setting(
         "TESSERA_LOG_FORMAT", None, _log_format, "json or text; unset: text on a terminal"

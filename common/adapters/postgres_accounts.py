@@ -25,7 +25,6 @@ from common.envelopes import SessionLine
 from common.grid import AgentId, ChunkId, CommandId, SessionId
 from common.journal import Known, Topology, World
 
-
 _READ_KEYS = """
     select key.*, agent.banned_at is not null as is_banned
     from api_key key join agent on agent.id = key.agent
@@ -94,9 +93,7 @@ class PostgresAccounts:
         )
 
     async def key(self, key_id: str) -> ApiKey | None:
-        rows = await self._postgres.read(
-            "reading a key", f"{_READ_KEYS} where key_id = $1", key_id
-        )
+        rows = await self._postgres.read("reading a key", f"{_READ_KEYS} where key_id = $1", key_id)
         return _key(rows[0]) if rows else None
 
     async def keys(self, agent: AgentId) -> Sequence[ApiKey]:

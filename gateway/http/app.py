@@ -7,6 +7,7 @@ what no route has seen, is a problem of RFC 9457; no traceback ever leaves the p
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,6 +31,8 @@ from gateway.http.route import Ask, Done, Route
 from gateway.http.specs import spec_pages
 from gateway.http.tracing import trace_id_of
 from gateway.metrics import HTTP_ANSWERS, HTTP_SECONDS
+from gateway.ops.record import record
+from gateway.ops.routes import operator_routes
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +59,7 @@ def make_app(outside: Outside) -> QuartTrio:
     app.register_error_handler(trio.TooSlowError, _on_trouble)
     app.register_error_handler(Exception, _on_bug)
     app.before_request(_begin)
-    app.after_request(_finish)
+    app.after_request(partial(_finish, outside))
     return app
 
 
@@ -77,6 +80,7 @@ def all_routes(outside: Outside) -> tuple[Route[Any, Any], ...]:
         *world.world_routes(outside),
         *health.ROUTES,
         *upgrades.ROUTES,
+        *operator_routes(outside),
     )
 
 
@@ -108,7 +112,8 @@ async def _carry_out(route: Route[Any, Any], outside: Outside, named: str) -> ob
         return body
     address = client_address(request.scope, outside.settings.trusted_proxies)
     with trio.fail_after(ANSWER_SECONDS_MAX):
-        return await route.handle(Ask(outside, caller, body, named, address))
+        query = dict(request.args.lists())
+        return await route.handle(Ask(outside, caller, body, named, address, query))
 
 
 def _authorization() -> str:
@@ -133,7 +138,9 @@ async def _begin() -> None:
     g.began = trio.current_time()
 
 
-async def _finish(response: Response) -> Response:
+async def _finish(outside: Outside, response: Response) -> Response:
+    if (unrecorded := await record(outside, response)) is not None:
+        response = _refusal(unrecorded)
     response.headers["X-Trace-Id"] = g.trace_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
@@ -151,6 +158,7 @@ async def _finish(response: Response) -> Response:
 
 
 def _refusal(problem: Problem, more: Mapping[str, str] | None = None) -> Response:
+    g.refused_with = problem.code
     return Response(
         wire.encode(details_of(problem, g.trace_id)),
         problem.status,

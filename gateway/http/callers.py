@@ -1,7 +1,8 @@
 """Who makes a call: nobody in particular, the holder of an API key, or of a session.
 
 Each function takes the ``Authorization`` header, "" when there is none, and answers with who it
-is or with 401, which never says why; with 403 to a banned agent. A key's ``last_used_at`` is kept up to date here.
+is or with 401, which never says why; with 403 to a banned agent. A key's ``last_used_at`` is kept
+up to date here.
 """
 
 from __future__ import annotations

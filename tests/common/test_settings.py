@@ -131,9 +131,7 @@ def test_what_can_be_read_is_there_beside_what_is_wrong() -> None:
 
 def test_hashing_keys_are_read_and_never_shown() -> None:
     first, second = "hunter2" * 5, "hunter3" * 5
-    settings = read_settings(
-        {"TESSERA_HASHING_KEY": second, "TESSERA_HASHING_KEY_PREVIOUS": first}
-    )
+    settings = read_settings({"TESSERA_HASHING_KEY": second, "TESSERA_HASHING_KEY_PREVIOUS": first})
     assert settings.hashing_keys.current == second.encode()
     assert settings.hashing_keys.previous == first.encode()
     assert "hunter" not in repr(settings)

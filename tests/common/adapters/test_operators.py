@@ -82,8 +82,8 @@ def a_session(session: str = "ses_1", opened_at: datetime = NOW) -> Session:
     )  # fmt: skip
 
 
-def a_token(token_id: str = "one", role: Role = Role.VIEWER) -> OperatorToken:
-    return OperatorToken(token_id, b"hash", role, "a label", NOW, FAR)
+def a_token(id: str = "one", role: Role = Role.VIEWER) -> OperatorToken:
+    return OperatorToken(id, b"hash", role, "a label", NOW, FAR)
 
 
 def a_call(action: str = "POST /ops/reshard", actor: str = "one") -> Call:
@@ -152,7 +152,9 @@ async def test_an_outcome_is_said_once(operators: Operators) -> None:
 
 
 async def test_the_audit_log_is_read_in_pages(operators: Operators) -> None:
-    ids = [await operators.note(a_call(f"GET {n}" if n % 2 else f"PUT {n}"), DONE) for n in range(5)]
+    ids = [
+        await operators.note(a_call(f"GET {n}" if n % 2 else f"PUT {n}"), DONE) for n in range(5)
+    ]
     first = await operators.audit(None, 2)
     assert [row.id for row in first] == [ids[4], ids[3]]
     assert [row.id for row in await operators.audit(first[-1].id, 9)] == [ids[2], ids[1], ids[0]]
