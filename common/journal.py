@@ -175,12 +175,6 @@ class History:
 
 
 @attrs.frozen
-class Topology:
-    epoch: int
-    shard_count: int
-
-
-@attrs.frozen
 class World:
     id: str
     seed: int

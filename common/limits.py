@@ -143,6 +143,9 @@ OFFER_QUEUE_MAX = 10_000  # Offers waiting for their batch: twice what a full ga
 # Ownership
 LEASE_MS = 3_000  # A spare takes over within 5 s: this, a third of it, and the recovery.
 LEASE_RENEWALS = 3  # Renewed at a third of its life.
+SHARDS_MAX = 64  # Slots: each look goes through all of them, 0.2 ms of Redis.
+NEWS_KEPT = 100  # Who missed more than these looks once all the same.
+DRAIN_TOLD_MS = 60_000  # A process that has not heard of it by then is gone.
 PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wait, so time slows.
 
 # The life of a chunk

@@ -26,7 +26,6 @@ from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.bus import GatewayBeat
 from common.errors import Misconfigured, Trouble, Unavailable
 from common.grid import GatewayId
-from common.journal import Topology
 from common.limits import (
     BACKOFF_SECONDS_MAX,
     BACKOFF_SECONDS_MIN,
@@ -35,6 +34,7 @@ from common.limits import (
 )
 from common.settings import Settings
 from common.tokens import new_id
+from common.topology import Topology
 from gateway.agent.agents import Agents
 from gateway.agent.outside import Outside as AgentOutside
 from gateway.asgi import Gateway
@@ -119,7 +119,7 @@ async def _topology(postgres: Postgres, accounts: Accounts) -> Topology:
         try:
             if pause:
                 await postgres.start()  # Nobody has looked at its schema yet.
-            return await accounts.topology()
+            return (await accounts.topologies()).in_force
         except Unavailable as trouble:
             if not pause:
                 log.warning("waiting for PostgreSQL", trouble=str(trouble))

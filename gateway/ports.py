@@ -17,8 +17,8 @@ import trio
 from common.accounts import Account, ApiKey, Session
 from common.bus import Binding, Delta, GatewayBeat, Inbound, Offer, Verdict, WorldCounts
 from common.envelopes import SessionLine
-from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Tick
-from common.journal import Known, Topology, World
+from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick
+from common.journal import Known, World
 from common.operators import (
     Audited,
     Call,
@@ -28,6 +28,7 @@ from common.operators import (
     Outcome,
     OwnedChunk,
 )
+from common.topology import Survey, Topologies, Topology
 
 
 class Bus(Protocol):
@@ -100,6 +101,24 @@ class Bus(Protocol):
 
     async def counts(self) -> WorldCounts: ...
 
+    async def survey(self) -> Survey:
+        """Which slots and shard processes there are, and how they are doing."""
+
+    async def drain(self, slot: Slot) -> bool:
+        """Tell the process that holds ``slot`` to hand over all that it has, and to end.
+
+        False: nobody holds it.
+        """
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        """The position of the last news ("0": before any): look at the topology.
+
+        Waits up to ``wait_ms`` for some after ``after``, and then returns that.
+        """
+
+    async def announce(self) -> None:
+        """Have everybody look at the topology."""
+
     async def ping(self) -> None: ...
 
 
@@ -108,7 +127,14 @@ class Accounts(Protocol):
 
     async def world(self) -> World: ...
 
-    async def topology(self) -> Topology: ...
+    async def topologies(self) -> Topologies: ...
+
+    async def ask_reshard(self, shard_count: int) -> Topology:
+        """Want so many slots, in place of what was wanted before.
+
+        Returns the topology that will be in force; the one that is, or is wanted, when it has that
+        count. It comes into force once each of its slots is held. ``Bus.announce`` hurries that.
+        """
 
     async def create(self, account: Account, key: ApiKey) -> None:
         """Or ``common.accounts.NameTaken``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import attrs
 
 from common.grid import ChunkId, Slot, slot_of
-from common.journal import Topology
+from common.topology import Topology
 
 
 @attrs.define

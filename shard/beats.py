@@ -9,10 +9,10 @@ from heapq import nsmallest
 import attrs
 import trio
 
-from common.bus import SlotBeat
 from common.errors import Trouble
 from common.grid import ChunkId
 from common.limits import BEAT_SECONDS, BUSIEST_MAX, REDIS_SECONDS_MAX
+from common.topology import SlotBeat
 from shard import metrics
 from shard.chunks import Chunks
 from shard.inbox import Inbox

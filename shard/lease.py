@@ -58,7 +58,7 @@ async def wait_lease(leases: Leases, journal: Journal, holder: str) -> Lease:
 
 
 async def _try_slots(leases: Leases, journal: Journal, holder: str) -> Lease | None:
-    topology = await bounded(POSTGRES_SECONDS_MAX, journal.topology)
+    topology = (await bounded(POSTGRES_SECONDS_MAX, journal.topologies)).in_force
     for slot in map(Slot, range(topology.shard_count)):
         started = trio.current_time()
         if await bounded(REDIS_SECONDS_MAX, lambda: leases.acquire(slot, holder)):  # noqa: B023

@@ -11,7 +11,8 @@ from common.accounts import Account, ApiKey, NameTaken, Session
 from common.adapters.memory_postgres import MemoryPostgres
 from common.envelopes import SessionLine
 from common.grid import AgentId, CommandId, SessionId
-from common.journal import Known, Topology, World
+from common.journal import Known, World
+from common.topology import Topologies, Topology
 
 
 class MemoryAccounts:
@@ -22,9 +23,13 @@ class MemoryAccounts:
         await self._postgres.reached("reading the world")
         return self._postgres.world
 
-    async def topology(self) -> Topology:
+    async def topologies(self) -> Topologies:
         await self._postgres.reached("reading the topology")
-        return self._postgres.topology
+        return self._postgres.topologies
+
+    async def ask_reshard(self, shard_count: int) -> Topology:
+        await self._postgres.reached("asking for shards")
+        return self._postgres.ask_reshard(shard_count)
 
     async def create(self, account: Account, key: ApiKey) -> None:
         await self._postgres.reached("creating an agent")

@@ -18,12 +18,13 @@ from common.adapters.postgres_rows import (
     read_ack,
     read_known,
     read_result,
-    read_topology,
+    read_topologies,
     read_world,
 )
 from common.envelopes import SessionLine
 from common.grid import AgentId, ChunkId, CommandId, SessionId
-from common.journal import Known, Topology, World
+from common.journal import Known, World
+from common.topology import Topologies, Topology
 
 _READ_KEYS = """
     select key.*, agent.banned_at is not null as is_banned
@@ -38,8 +39,14 @@ class PostgresAccounts:
     async def world(self) -> World:
         return await read_world(self._postgres)
 
-    async def topology(self) -> Topology:
-        return await read_topology(self._postgres)
+    async def topologies(self) -> Topologies:
+        return await read_topologies(self._postgres)
+
+    async def ask_reshard(self, shard_count: int) -> Topology:
+        (row,) = await self._postgres.write(
+            "asking for shards", "select * from ask_reshard($1)", shard_count
+        )
+        return Topology(row["epoch"], row["shard_count"])
 
     async def create(self, account: Account, key: ApiKey) -> None:
         try:

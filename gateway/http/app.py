@@ -25,7 +25,7 @@ from gateway.http import agents, health, keys, sessions, signup, upgrades, world
 from gateway.http.bodies import read_body
 from gateway.http.exchange import Exchange
 from gateway.http.outside import Outside
-from gateway.http.pages import CONTENT_SECURITY_POLICY, Page, read_pages
+from gateway.http.pages import Page, read_pages
 from gateway.http.problems import Problem, details_of, unavailable
 from gateway.http.route import Ask, Done, Route
 from gateway.http.specs import spec_pages
@@ -53,7 +53,10 @@ def make_app(outside: Outside) -> QuartTrio:
             methods=[route.method],
         )
     for page in (*read_pages(), *spec_pages(routes)):
-        app.add_url_rule(page.path, page.path, _view_of_page(page), methods=["GET"])
+        # /ops as well as /ops/: whoever types an address leaves out the last sign.
+        app.add_url_rule(
+            page.path, page.path, _view_of_page(page), methods=["GET"], strict_slashes=False
+        )
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Trouble, _on_trouble)
     app.register_error_handler(trio.TooSlowError, _on_trouble)
@@ -80,7 +83,7 @@ def all_routes(outside: Outside) -> tuple[Route[Any, Any], ...]:
         *world.world_routes(outside),
         *health.ROUTES,
         *upgrades.ROUTES,
-        *operator_routes(outside),
+        *operator_routes(),
     )
 
 
@@ -126,8 +129,8 @@ def _view_of_page(page: Page) -> View:
         headers = {"ETag": f'"{page.etag}"', "Cache-Control": "no-cache"}
         if request.if_none_match.contains_weak(page.etag):
             return Response(b"", 304, headers)
-        if page.content_type.startswith("text/html"):
-            headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        if page.policy:
+            headers["Content-Security-Policy"] = page.policy
         return Response(page.data, 200, headers, content_type=page.content_type)
 
     return view

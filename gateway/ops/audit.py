@@ -52,7 +52,9 @@ async def list_audit(ask: Ask[OperatorToken, None]) -> AuditRows | Problem:
     before = None if page.after is None else int(page.after)
     changes_only = page.more.get("changes") == "true"
     rows = await ask.outside.operators.audit(before, page.limit, changes_only=changes_only)
-    return AuditRows([_shown(row) for row in rows], next_cursor(page, rows, lambda row: str(row.id)))
+    return AuditRows(
+        [_shown(row) for row in rows], next_cursor(page, rows, lambda row: str(row.id))
+    )
 
 
 def _is_id(text: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.http.outside import Outside
 from gateway.http.route import Route
-from gateway.ops import agents, audit, chunks, tokens, words
+from gateway.ops import agents, audit, chunks, tokens, topology, words
 
 
-def operator_routes(_outside: Outside) -> tuple[Route[Any, Any], ...]:
+def operator_routes() -> tuple[Route[Any, Any], ...]:
     return (
+        *topology.ROUTES,
         *chunks.ROUTES,
         *agents.ROUTES,
         *audit.ROUTES,

@@ -13,7 +13,8 @@ import trio
 
 from common.adapters.memory_postgres import MemoryPostgres
 from common.grid import ChunkId
-from common.journal import Topology, World
+from common.journal import World
+from common.topology import Topology
 from ops.simulate.books import Books
 from ops.simulate.census import Census
 from ops.simulate.cuts import Cuts

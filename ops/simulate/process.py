@@ -110,7 +110,7 @@ class Gateway:
 
     async def _live(self) -> None:
         gateway, settings = GatewayId(self._name), Settings()
-        routes = Routes(await self._accounts.topology())
+        routes = Routes((await self._accounts.topologies()).in_force)
         courier = Courier(self._bus)
         feeds = Feeds(self._bus, courier, routes, gateway, self._collect_seconds)
         switchboard = Switchboard(self._bus, gateway, feeds)

@@ -13,7 +13,7 @@ from trio_asyncio import aio_as_trio
 
 from common.adapters.postgres import connect
 from common.errors import Misconfigured
-from common.journal import Topology
+from common.topology import Topology
 from ops.migrate import migrate, set_shard_count, steps
 
 pytestmark = pytest.mark.embedded

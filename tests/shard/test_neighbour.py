@@ -87,9 +87,11 @@ class Gated(MemoryJournal):
             self.reached.set()
             await self.gate.wait()
 
-    async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
+    async def take(
+        self, chunks: Sequence[ChunkId], holder: str, topology: int | None = None
+    ) -> Sequence[Taken]:
         await self._pass(chunks)
-        return await super().take(chunks, holder)
+        return await super().take(chunks, holder, topology)
 
     async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
         await self._pass([one.chunk for one in retired])

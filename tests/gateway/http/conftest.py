@@ -23,8 +23,8 @@ from common.adapters.memory_postgres import MemoryPostgres
 from common.adapters.memory_redis import MemoryRedis
 from common.bus import Offer, Verdict
 from common.grid import GatewayId, Slot
-from common.journal import Topology
 from common.settings import Settings
+from common.topology import Topology
 from gateway.http.app import make_app
 from gateway.http.outside import Outside
 from gateway.moderation import Moderator
