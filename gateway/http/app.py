@@ -53,9 +53,12 @@ def make_app(outside: Outside) -> QuartTrio:
             methods=[route.method],
         )
     for page in (*read_pages(), *spec_pages(routes)):
-        # /ops as well as /ops/: whoever types an address leaves out the last sign.
         app.add_url_rule(
-            page.path, page.path, _view_of_page(page), methods=["GET"], strict_slashes=False
+            page.path,
+            page.path,
+            _view_of_page(page),
+            methods=["GET"],
+            strict_slashes=page.path != "/ops/",  # People type it without.
         )
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Trouble, _on_trouble)

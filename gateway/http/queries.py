@@ -10,24 +10,19 @@ from collections.abc import Mapping
 from common.limits import CHUNKS_PER_VIEW_MAX, NAME_CHARACTERS_MAX, PAGE_ITEMS, PAGE_ITEMS_MAX
 from gateway.http.schema import Schema
 
-_PAGED: list[Schema] = [
-    {
-        "name": "limit",
-        "in": "query",
-        "schema": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": PAGE_ITEMS_MAX,
-            "default": PAGE_ITEMS,
+
+def _paged(cursor: str) -> list[Schema]:
+    limit = {"type": "integer", "minimum": 1, "maximum": PAGE_ITEMS_MAX, "default": PAGE_ITEMS}
+    return [
+        {"name": "limit", "in": "query", "schema": limit},
+        {
+            "name": "cursor",
+            "in": "query",
+            "description": "The next_cursor of the page before.",
+            "schema": {"type": "string", "pattern": cursor},
         },
-    },
-    {
-        "name": "cursor",
-        "in": "query",
-        "description": "The next_cursor of the page before.",
-        "schema": {"type": "string", "contentEncoding": "base64url"},
-    },
-]
+    ]
+
 
 _CHUNK = r"-?[0-9]{1,8}:-?[0-9]{1,8}"
 QUERY_OF: Mapping[str, list[Schema]] = {
@@ -50,7 +45,7 @@ QUERY_OF: Mapping[str, list[Schema]] = {
         {"name": "last_event_id", "in": "query", "schema": {"type": "string"}},
     ],
     "/ops/agents": [
-        *_PAGED,
+        *_paged(r"^[0-9A-Za-z_-]{1,64}$"),
         {
             "name": "name",
             "in": "query",
@@ -59,7 +54,7 @@ QUERY_OF: Mapping[str, list[Schema]] = {
         },
     ],
     "/ops/audit": [
-        *_PAGED,
+        *_paged(r"^[1-9][0-9]{0,17}$"),
         {
             "name": "changes",
             "in": "query",
@@ -67,5 +62,5 @@ QUERY_OF: Mapping[str, list[Schema]] = {
             "schema": {"type": "boolean"},
         },
     ],
-    "/ops/chunks": _PAGED,
+    "/ops/chunks": _paged(r"^-?[0-9]{1,10}:-?[0-9]{1,10}$"),
 }

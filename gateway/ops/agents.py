@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 from msgspec import Meta
@@ -133,7 +133,7 @@ async def unban(ask: Ask[OperatorToken, None]) -> Done | Problem:
     return Done() if is_there else _NOBODY
 
 
-def _named(ask: Ask[OperatorToken, object]) -> AgentId | None:
+def _named(ask: Ask[OperatorToken, Any]) -> AgentId | None:
     return AgentId(ask.named) if _is_id(ask.named) else None
 
 

@@ -48,7 +48,7 @@ class SeenChunks:
     next_cursor: str | None
 
 
-async def list_chunks(ask: Ask[OperatorToken, None]) -> SeenChunks | Problem:
+async def list_owned_chunks(ask: Ask[OperatorToken, None]) -> SeenChunks | Problem:
     page = page_of(ask.query, lambda text: _CHUNK.fullmatch(text) is not None)
     if isinstance(page, Problem):
         return page
@@ -79,7 +79,7 @@ ROUTES = (
         "List the chunks that live, and who has them",
         VIEWER,
         type(None),
-        list_chunks,
+        list_owned_chunks,
         answers={SeenChunks: 200},
         refusals=("validation_failed",),
     ),

@@ -1,18 +1,16 @@
 """Lists in pages: ``?limit=&cursor=``, and ``{"items": [...], "next_cursor": str | null}``.
 
-Pure. A cursor names the last item that was given, in a form that nobody should read; what comes
-or goes between two pages moves nothing else.
+Pure. A cursor is what the last item that was given is called, so that what comes or goes between
+two pages moves nothing else; clients are told to pass it on as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TypeVar
 
 import attrs
 
-from common.challenge import decode_base64url, encode_base64url
 from common.limits import PAGE_ITEMS, PAGE_ITEMS_MAX
 from common.wire import Fault
 from gateway.http.problems import Problem
@@ -39,7 +37,11 @@ def page_of(
 
     ``is_name``: whether a cursor can be what an item of the list is called.
     """
-    checks = {"limit": _is_limit, "cursor": partial(_is_cursor, is_name), **(known or {})}
+    checks: dict[str, Check] = {
+        "limit": _is_limit,
+        "cursor": is_name,
+        **(known or {}),
+    }
     faults = [
         Fault(f"?{name}", fault)
         for name, values in query.items()
@@ -50,10 +52,9 @@ def page_of(
             "validation_failed", "The query is not what this call takes.", errors=tuple(faults)
         )
     given = {name: values[0] for name, values in query.items()}
-    cursor = given.get("cursor")
     return Page(
         int(given.get("limit", PAGE_ITEMS)),
-        None if cursor is None else decode_base64url(cursor).decode(),
+        given.get("cursor"),
         {name: value for name, value in given.items() if name not in ("limit", "cursor")},
     )
 
@@ -71,13 +72,6 @@ def _is_limit(text: str) -> bool:
     return is_number and 1 <= int(text) <= PAGE_ITEMS_MAX
 
 
-def _is_cursor(is_name: Check, text: str) -> bool:
-    try:
-        return is_name(decode_base64url(text).decode())
-    except ValueError:
-        return False
-
-
 def next_cursor(page: Page, items: Sequence[I], name: Callable[[I], str]) -> str | None:
     """The cursor of what follows ``items``, which were asked for by ``page``; None at the end."""
-    return encode_base64url(name(items[-1]).encode()) if len(items) == page.limit else None
+    return name(items[-1]) if len(items) == page.limit else None
