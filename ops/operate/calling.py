@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Work = Callable[["Api", "Console"], Awaitable[None]]
 
+_FILE_WIDTH = 250  # Columns: more than any of our tables has.
+
 data_folder = click.option(
     "--data",
     default=Path(".data"),
@@ -53,18 +55,24 @@ def calling(command: Callable[..., Work]) -> Callable[..., None]:
             access = find_access(url, token_file, token, data.absolute())
 
             async def with_api() -> None:
-                from rich.console import Console
-
                 from ops.operate.api import open_api
 
                 async with open_api(access) as api:
-                    await work(api, Console())
+                    await work(api, a_console())
 
             return with_api
 
         run(prepare)
 
     return call
+
+
+def a_console() -> Console:
+    """Of the terminal's width; what goes into a file or a pipe is not folded."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
 
 def say(line: str) -> None:

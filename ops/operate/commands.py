@@ -119,7 +119,7 @@ def agents(name: str | None, limit: int, as_json: bool) -> Work:
 @as_json
 @calling
 def audit(changes: bool, limit: int, as_json: bool) -> Work:
-    """List what operators did, the newest first."""
+    """List what operators did, the newest first. --json has the trace ids, too."""
     return _list("audit", limit, as_json, changes="true" if changes else None)
 
 

@@ -113,11 +113,12 @@ def agents(items: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def audit(items: Iterable[Mapping[str, Any]]) -> Table:
+    """Without the trace ids, which no terminal has room for: ``--json`` has them."""
     return table(
-        "#row", "at", "who", "role", "what", "target", "result", "trace",
+        "#row", "at", "who", "role", "what", "target", "result",
         rows=(
             (item["id"], item["at"], item["actor"], item["role"], item["action"], item["target"],
-             item["result"], item["trace_id"])
+             item["result"])
             for item in items
         ),
     )  # fmt: skip
