@@ -14,6 +14,7 @@ import select
 import socket
 import ssl
 import threading
+from functools import partial
 from typing import TypeAlias
 
 import hiredis
@@ -51,7 +52,8 @@ class Address:
     """Where Redis is, and how to get in. ValueError when ``url`` can't name one."""
 
     def __init__(self, url: str) -> None:
-        self._pool = ConnectionPool.from_url(
+        # It reads the address; what it would pool it also counts, and ends at some number.
+        pool = ConnectionPool.from_url(
             url,
             protocol=2,  # Plain lists; nothing is pushed in between.
             socket_connect_timeout=REDIS_SECONDS_MAX,
@@ -59,14 +61,15 @@ class Address:
             retry=Retry(NoBackoff(), 0),  # Who calls decides about that.
             driver_info=None,  # Two commands less, which tell nobody anything.
         )
+        self._make = partial(pool.connection_class, **pool.connection_kwargs)
         try:
-            self._pool.make_connection()  # Which refuses words that nobody knows.
+            self._make()  # Which refuses words that nobody knows.
         except (redis.exceptions.RedisError, TypeError) as error:
             raise ValueError(str(error)) from None
 
     async def connect(self) -> Link:
         """LinkLost, also when Redis does not want us."""
-        connection = self._pool.make_connection()
+        connection = self._make()
         attempt = _Attempt(connection)
         try:
             await trio.to_thread.run_sync(attempt.make, abandon_on_cancel=True)

@@ -24,6 +24,7 @@ from common.frames import Goodbye
 from common.grid import SessionId
 from common.limits import (
     ADMISSION_SECONDS_MAX,
+    AGENTS_ENDED_SECONDS,
     CLOSE_SECONDS_MAX,
     GRACE_SECONDS,
     PRESENCE_BEAT_SECONDS,
@@ -50,6 +51,7 @@ from gateway.agent.outside import Outside, ask_redis
 from gateway.agent.websocket import converse, websocket_behind
 from gateway.agent.whereabouts import Crossings
 from gateway.connection import connection_of
+from gateway.endings import end_each
 from gateway.http.problems import Problem, unavailable
 from gateway.lookout import CAN_LOOK_OUT
 from gateway.metrics import AGENT_CLOSES, AGENT_REFUSALS, AGENT_TALLIES, AGENTS
@@ -89,9 +91,9 @@ class Agents:
                 house.start_soon(self._desk.run)
             self._house = house
             await self._look_after_all()
-            await self._say_goodbye()
-            if self._desk is not None:
-                with trio.move_on_after(GRACE_SECONDS - CLOSE_SECONDS_MAX):
+            with trio.move_on_after(GRACE_SECONDS):
+                await self._say_goodbye()
+                if self._desk is not None:
                     await self._desk.lookout.wait_idle()
             house.cancel_scope.cancel()
 
@@ -106,8 +108,9 @@ class Agents:
         self._emptied = trio.Event()
         if not self._conversations:
             return
-        for conversation in self._conversations:
-            conversation.outbox.end(CloseCode.RESTARTING, "the gateway stops; come back at once")
+        await end_each(tuple(self._conversations), _restart, AGENTS_ENDED_SECONDS)
+        for latecomer in self._conversations:
+            _restart(latecomer)
         with trio.move_on_after(CLOSE_SECONDS_MAX):
             await self._emptied.wait()
 
@@ -277,6 +280,10 @@ class Agents:
             AGENT_CLOSES.labels(code).inc()
             seconds = round(trio.current_time() - began, 1)
             _log.info("agent gone", session=session, code=code, seconds=seconds)
+
+
+def _restart(conversation: Conversation) -> None:
+    conversation.outbox.end(CloseCode.RESTARTING, "the gateway stops; come back at once")
 
 
 async def _supersede(knock: Knock, send: ASGISendCallable) -> None:

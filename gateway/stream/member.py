@@ -138,8 +138,11 @@ class Member:
 
     async def _open(self, view: View) -> None:
         reader = FeedReader(self.give_up, set(view.chunks))
-        attendance = self._attendance(view, reader, Telling(view, self._house.backlog))
+        attendance = self._attendance(view, reader, self._telling(view))
         await self._attend(attendance, attendance.begin)
+
+    def _telling(self, view: View) -> Telling:
+        return Telling(view, self._house.backlog, self._house.feeds.show)
 
     async def _catch_up(self, reader: Reader[Block], position: Position, rest: bytes) -> None:
         """Write ``rest``, then what came meanwhile, until nothing is left or it begins anew."""

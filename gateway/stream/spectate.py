@@ -21,13 +21,11 @@ from hypercorn.typing import (
 )
 
 from common.limits import (
-    ENDINGS_AT_ONCE,
-    ENDINGS_STEP_SECONDS,
-    ENDINGS_STEPS_MAX,
     GOODBYE_SECONDS_MAX,
     GRACE_SECONDS,
     RETRY_AFTER_MS,
     STILL_SECONDS_MAX,
+    STREAMS_ENDED_SECONDS,
     SWEEP_SECONDS,
 )
 from common.refusals import CloseCode
@@ -36,6 +34,7 @@ from common.wire import Fault
 from gateway import access_log
 from gateway.address import client_address
 from gateway.connection import Connection, connection_of
+from gateway.endings import end_each
 from gateway.http.problems import Problem
 from gateway.http.tracing import trace_id_of
 from gateway.metrics import SPECTATORS, SPECTATORS_SENT_AWAY
@@ -116,11 +115,7 @@ class Spectators:
         for reader in tuple(self._readers):
             reader.end(Ending.STOPPING)
         members = self._fan_out.members()
-        at_once = max(ENDINGS_AT_ONCE, -(-len(members) // ENDINGS_STEPS_MAX))
-        for start in range(0, len(members), at_once):
-            for member in members[start : start + at_once]:
-                member.end(Ending.STOPPING)
-            await trio.sleep(ENDINGS_STEP_SECONDS)
+        await end_each(members, lambda each: each.end(Ending.STOPPING), STREAMS_ENDED_SECONDS)
 
     async def _sweep(self) -> None:
         """Cut off who was told to go and does not read that: from outside, its write is stuck."""
@@ -233,7 +228,7 @@ class Spectators:
         attendance = Attendance(
             view,
             reader,
-            Telling(view, self._backlog),
+            Telling(view, self._backlog, self._feeds.show),
             pen,
             self._feeds,
             lambda: connection is not None and connection.has_vanished,

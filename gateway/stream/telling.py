@@ -7,7 +7,7 @@ with its static or goes on where the client's id says, every later Static is ann
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 import attrs
@@ -18,7 +18,14 @@ from common.bus import Delta
 from common.errors import Trouble
 from common.frames import Resync, SpectatorReady
 from common.grid import ChunkId
-from common.limits import READY_LINES_MAX, REDIS_SECONDS_MAX, TICK_HZ
+from common.limits import (
+    AHEAD_LOOK_SECONDS,
+    AHEAD_SECONDS_MAX,
+    AHEAD_TICKS_MAX,
+    READY_LINES_MAX,
+    REDIS_SECONDS_MAX,
+    TICK_HZ,
+)
 from common.refusals import ResyncReason
 from gateway.metrics import SPECTATOR_RESYNCS
 from gateway.stream import position, replay
@@ -39,10 +46,17 @@ class Line:
     id: str | None = None
 
 
+def _nothing(_: ChunkId) -> None:
+    return None
+
+
 @attrs.define(eq=False)
 class Telling:
+    """``show`` returns the static of this moment, if it is known; see ``Feeds.show``."""
+
     _view: View
     _backlog: Backlog
+    _show: Callable[[ChunkId], Static | None] = _nothing
     _sent: dict[ChunkId, Mark] = attrs.field(init=False)
     _begun: set[ChunkId] = attrs.field(factory=set, init=False)
     """Chunks that this connection was shown: a Static of one of these is a resync."""
@@ -103,9 +117,21 @@ class Telling:
         mark = self._view.position.get(static.chunk)
         if mark is None:
             return [self._static(static)]
-        deltas = await self._missed(mark, static)
-        if deltas is None:
-            return [_resync("out_of_range", static.chunk), self._static(static)]
+        return await self._go_on(mark, static)
+
+    async def _go_on(self, mark: Mark, static: Static) -> list[Line]:
+        """Tell what came after ``mark``; if nobody can say, the chunk anew, as it is then.
+
+        Another gateway may have heard more than this one has yet. Ticks never go back: so a client
+        that is a little ahead waits for us, and one that is far ahead never was told that by us.
+        """
+        until = trio.current_time() + AHEAD_SECONDS_MAX
+        while (deltas := await self._missed(mark, static)) is None:
+            is_near = 0 < mark.tick - static.tick <= AHEAD_TICKS_MAX
+            if not is_near or trio.current_time() >= until:
+                return [_resync("out_of_range", static.chunk), self._static(static)]
+            await trio.sleep(AHEAD_LOOK_SECONDS)
+            static = self._show(static.chunk) or static
         return self._deltas(static.chunk, deltas)
 
     async def _missed(self, mark: Mark, static: Static) -> Sequence[Delta] | None:

@@ -108,7 +108,7 @@ async def _compare(
             await _watch(gateway, ours, Scene(size.rate, size.seconds), pipelined)
             await _watch(rival, theirs, Scene(size.rate, size.seconds, two_steps=True), other)
         await _watch(gateway, ours, Scene(size.rate, size.seconds, two_steps=True), two_steps)
-    case = f"E. {size.agents:,} agents, {size.rate:g} commands a second, {what}"
+    case = f"G. {size.agents:,} agents, {size.rate:g} commands a second, {what}"
     return [
         Figure(case, "CPU of the gateway an exchange, pipelined", pipelined.cpu_us, "µs"),
         Figure(case, "CPU of FastAPI for a two-step challenge alone", other.cpu_us, "µs"),
@@ -127,7 +127,7 @@ async def _many(gateway: Server, parts: Sequence[Part], size: Size, empty: int) 
         await troupe.play(Scene(size.many_rate, size.warm_seconds))
         full = usage(gateway.pid).rss
         await _watch(gateway, troupe, Scene(size.many_rate, size.many_seconds), tally)
-    case = f"F. {size.many:,} agents, {size.many_rate:g} commands a second"
+    case = f"H. {size.many:,} agents, {size.many_rate:g} commands a second"
     lost = sum(report.lost + report.unanswered for report in tally.reports)
     return [
         Figure(case, "CPU of the gateway", tally.cpu / tally.seconds * 100, "%", most=CORE),

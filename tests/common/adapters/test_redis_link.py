@@ -53,6 +53,13 @@ async def a_link(server: Server) -> AsyncIterator[Link]:
         link.close()
 
 
+async def test_it_connects_as_often_as_it_must() -> None:
+    async with Server([]) as server:
+        address = Address(server.url)
+        for _ in range(120):  # More than any pool would hold.
+            (await address.connect()).close()
+
+
 async def test_who_reads_from_a_link_that_is_closed_hears_so() -> None:
     async with Server([None]) as server, a_link(server) as link:
 

@@ -13,9 +13,11 @@ from common.frames import Position
 from common.grid import CommandId, Tick
 from common.limits import (
     AGENT_QUEUE_MAX,
+    AGENTS_ENDED_SECONDS,
     CLOSE_SECONDS_MAX,
     COMMAND_GRACE_MS,
     COMMAND_MS_MAX,
+    ENDINGS_AT_ONCE,
     RESUME_MS,
 )
 from tests.gateway.agent.scene import HERE, Client, Scene, a_scene
@@ -37,6 +39,26 @@ async def test_a_gateway_that_stops_says_goodbye_to_all_within_a_second(
             await client.done.wait()
         assert trio.current_time() - began <= 1
         assert (await scene.refused(clients[0].ticket)).status == 503
+
+
+async def test_those_who_are_sent_away_together_are_told_one_after_another(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_scene() as scene:
+        clients = [await scene.connect(await scene.ticket(f"agent-{n}")) for n in range(60)]
+        began = trio.current_time()
+        told: list[float] = []
+
+        async def hear(client: Client) -> None:
+            await client.end()
+            told.append(trio.current_time() - began)
+
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(hear, client)
+            scene.outside.stop.set()
+        assert max(told) <= AGENTS_ENDED_SECONDS
+        assert max(told.count(moment) for moment in told) <= ENDINGS_AT_ONCE
 
 
 async def test_a_client_cut_by_a_stop_resumes_elsewhere(autojump_clock: MockClock) -> None:

@@ -53,6 +53,7 @@ async def test_who_was_replaced_unheard_is_told_so_within_a_beat(
     async with a_scene() as scene:
         older = await scene.connect(await scene.ticket())
         scene.redis.forget()
+        await trio.sleep(0.001)  # Connections are numbered by the millisecond.
         newer = await (await scene.gateway("gw_2")).connect(older.ticket)
         with trio.fail_after(A_BEAT):
             assert (await older.end())[1] == 4001

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import trio
 from trio_websocket import ConnectionClosed, serve_websocket
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection
 
 import ops.client.socket
 from ops.client.socket import open_socket
@@ -58,4 +61,30 @@ async def test_what_the_block_raises_leaves_it_as_it_was() -> None:
         with pytest.raises(LookupError, match="mine"):
             async with open_socket(f"http://127.0.0.1:{server.port}/", []):
                 raise LookupError("mine")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_ping_that_crosses_our_close_troubles_nobody() -> None:
+    ping, close = b"\x89\x00", b"\x88\x02\x03\xe8"
+    heard = b""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal heard
+        server = WSConnection(ConnectionType.SERVER)
+        server.receive_data(await stream.receive_some())
+        await stream.send_all(server.send(AcceptConnection()))
+        heard = await stream.receive_some()
+        await stream.send_all(ping)
+        await trio.sleep(0.05)  # So that it is read by itself.
+        with suppress(trio.BrokenResourceError):  # It may have gone by now.
+            await stream.send_all(close)
+            await stream.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        with trio.fail_after(10):
+            async with open_socket(f"http://127.0.0.1:{port}/", []):
+                pass
+        assert heard[0] == close[0], "our close"
         nursery.cancel_scope.cancel()
