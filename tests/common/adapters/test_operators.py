@@ -282,7 +282,7 @@ async def keep_chunks(postgres: Postgres | MemoryPostgres) -> None:
         "update {} set result = 'ok'",
         "update {} set result = 'ok' where false",
         "delete from {}",
-        "truncate {} cascade",
+        "truncate {}",
     ],
 )
 async def test_nothing_changes_what_the_audit_log_has(
@@ -293,6 +293,10 @@ async def test_nothing_changes_what_the_audit_log_has(
         id = await operators.note(a_call(), None)
         await operators.conclude(id, Outcome(202, "ok"))
         before = await operators.audit(None, 10)
+        # Each is to stand by itself: the key between them forbids TRUNCATE of one, too.
+        await postgres.write(
+            "a test", "alter table audit_outcome drop constraint audit_outcome_id_fkey"
+        )
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="stays on record"):
             await postgres.write("a test", change.format(table))
         assert await operators.audit(None, 10) == before
