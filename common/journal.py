@@ -129,6 +129,8 @@ class Taken:
     state: bytes | None
     digest: str | None
     rows: tuple[Row, ...]
+    is_final: bool = False
+    """The owner of before stopped just there, and put everything in order."""
 
 
 @attrs.frozen
@@ -138,6 +140,8 @@ class Snapshot:
     tick: Tick
     state: bytes
     digest: str
+    is_final: bool = False
+    """The last of its owner, who ticks no more: what is journaled beyond is yet to be done."""
 
 
 @attrs.frozen

@@ -174,7 +174,17 @@ LOOKUPS_MAX = 8  # Questions to PostgreSQL at a time: what its pool of connectio
 DECIDE_ROUNDS_MAX = 20  # A batch is decided anew so often (a fence, a conflict); then refused.
 ASK_AGAIN_SECONDS = 1.0  # A question at a border is repeated this often.
 CROSSING_SECONDS = 2.0  # After so long without an answer the source tries to call it off.
-SPARE_SECONDS = 0.5  # A spare looks for a free slot this often: LEASE_MS and this stay under 5 s.
+LOOK_SECONDS = 0.5  # A shard process looks at who is there this often, beside at each news,
+RANK_SECONDS = 0.5  # and leaves a slot for so long to each who is before it: with LEASE_MS < 5 s.
+NEWCOMER_SECONDS = 1.5  # A process that is started for a wanted slot is there by then.
+GATEWAY_LOOK_SECONDS = 1.0  # A gateway looks at the topology this often, beside at each news.
+ABLE_MS_MAX = 2_500  # A process without a beat for so long gets no slot: LEASE_MS is longer.
+HANDOVER_SECONDS = 1.0  # After the last word of chunks' owners of before they are taken for dead,
+HANDOVER_SECONDS_MAX = 3.0  # and so long after a change in any case.
+HANDOVER_BATCH_MAX = 25  # Chunks that stand still together while they are saved: some ms.
+LINGER_SECONDS = 5.0  # A slot that is no more is served so long for late gateways, and drained.
+YIELDED_SECONDS_MAX = 2.0  # A slot that was given back is waited for so long to be taken.
+PAUSES_MAX = 10_000  # Of chunks handed over, remembered: more than a slot has at work.
 PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often,
 PRESENCE_ROUND_SECONDS = 15.0  # and all of them this often: Redis may have lost some.
 PRUNE_SECONDS = 3600.0  # What is pruned was kept for a day, or for an hour at least.
@@ -223,6 +233,7 @@ SHARDS_ENDED_SECONDS = GATEWAYS_ENDED_SECONDS + SHUTDOWN_SECONDS_MAX
 SERVERS_ENDED_SECONDS = SHARDS_ENDED_SECONDS + 0.4  # At the worst; killed, they recover.
 
 # The supervisor
+FLEET_LOOK_SECONDS = 0.5  # How often it looks whether there are to be more shards, or fewer.
 RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.
 RESTART_SECONDS_MAX = 10.0  # For a child that can't start, until somebody mends it.
 STEADY_SECONDS = 10.0  # A child that lived this long was well; its death counts as a first one.

@@ -179,6 +179,9 @@ class Settings:
         "with which tessera ops calls",
         secret=True,
     )
+    drain_seconds: int = _setting(
+        "TESSERA_DRAIN_SECONDS", 30, _count, "for a shard to hand over what it has, on SIGTERM"
+    )
     log_format: str | None = _setting(
         "TESSERA_LOG_FORMAT", None, _log_format, "json or text; unset: text on a terminal"
     )

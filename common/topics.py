@@ -64,7 +64,7 @@ def holder(process: str, tenure: int) -> str:
 
 
 def process_of(holder: str) -> str:
-    return holder.rpartition("/")[0]
+    return holder.rpartition("/")[0] or holder
 
 
 def drain(process: str) -> str:

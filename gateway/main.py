@@ -48,7 +48,7 @@ from gateway.ports import Accounts, Bus, Operators
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
-from gateway.topology import Routes
+from gateway.topology import Routes, follow
 
 log = structlog.get_logger()
 
@@ -178,6 +178,7 @@ async def _serve(
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
         await supplying.start(keep_told, moderator, operators)
+        supplying.start_soon(follow, bus, accounts, routes)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         readiness.ask = partial(missing_now, calls)
         async with trio.open_nursery() as serving:

@@ -19,6 +19,7 @@ from common.grid import ChunkId
 from common.journal import Committed, Conflict, Row
 from common.limits import BACKOFF_SECONDS_MIN, DECIDE_ROUNDS_MAX, POSTGRES_SECONDS_MAX
 from shard import metrics
+from shard.awaited import Awaited
 from shard.chunks import Chunks
 from shard.decisions.decide import decide
 from shard.decisions.plan import CommandKey, Decision, Findings, Round
@@ -46,6 +47,7 @@ class Intake:
     _journal: Journal
     _inquiry: Inquiry
     _seed: int
+    _awaited: Awaited
     _idle: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """What may be cut short: waiting for a batch, never dealing with one."""
     _is_finishing: bool = attrs.field(default=False, init=False)
@@ -90,7 +92,13 @@ class Intake:
     async def _try(self, batch: Sequence[Received], findings: Findings) -> Sequence[Received]:
         """Decide and journal ``batch``; return those that must be decided again."""
         now = Round(
-            self._seed, self._chunks, self._routes, self._trails, findings, self._inbox.may_hold
+            self._seed,
+            self._chunks,
+            self._routes,
+            self._trails,
+            findings,
+            self._inbox.may_hold,
+            self._awaited.covers,
         )
         decisions = [decide(now, received) for received in batch]
         if questions := [one for one in decisions if one.is_question]:
@@ -171,6 +179,8 @@ class Intake:
         live = self._chunks.peek(decision.chunk) if decision.chunk is not None else None
         if decision.outcome:
             metrics.COMMANDS.labels(decision.outcome).inc()
+        if decision.released is not None:
+            self._awaited.released(decision.released)
         if decision.trail is not None:
             self._trails.left(*decision.trail)
         if live is not None and decision.attach is not None:

@@ -11,6 +11,7 @@ from functools import partial
 import trio
 import trio_asyncio
 
+from common.adapters.clock import SystemClock
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_journal import PostgresJournal
 from common.adapters.private_port import serve_private
@@ -29,9 +30,13 @@ async def run(
     name: str,
     metrics_port: int,
     stop: trio.Event,
+    drain: trio.Event,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve as ``name`` until ``stop``; started with the real metrics port (0: a free one)."""
+    """Serve as ``name`` until ``stop``, or until all is handed over after ``drain``.
+
+    Started with the real metrics port (0: a free one).
+    """
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("a shard needs DATABASE_URL and REDIS_URL")
     async with (
@@ -40,13 +45,15 @@ async def run(
         open_redis(settings.redis_url) as redis,
         trio.open_nursery() as nursery,
     ):
-        outside = Outside(RedisShardBus(redis), RedisLeases(redis), PostgresJournal(postgres))
+        outside = Outside(
+            RedisShardBus(redis), RedisLeases(redis), PostgresJournal(postgres), SystemClock()
+        )
         ended = trio.Event()
         port: int = await nursery.start(
             partial(serve_private, metrics_port, partial(_missing, outside), stop=ended)
         )
         task_status.started(port)
-        await serve(outside, name, stop)
+        await serve(outside, name, stop, drain)
         ended.set()  # Who watches us on the private port sees us to the end.
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from common.limits import COLLECT_SECONDS
-from shard.ports import Bus, Journal, Leases
+from shard.ports import Bus, Clock, Journal, Leases
 
 
 @attrs.frozen
@@ -13,5 +13,6 @@ class Outside:
     bus: Bus
     leases: Leases
     journal: Journal
+    clock: Clock
     collect_seconds: float = COLLECT_SECONDS
     """Shorter in simulations; the gateways' must be the same."""

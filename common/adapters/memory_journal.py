@@ -73,8 +73,10 @@ class MemoryJournal:
         for id in sorted(set(chunks)):
             epoch = self._postgres.next_epoch()
             chunk = self._postgres.chunks.setdefault(id, KeptChunk(epoch))
+            kept = chunk.snapshot
+            is_final = kept is not None and kept.is_final and kept.epoch == chunk.epoch
             chunk.epoch, chunk.holder = epoch, holder
-            taken.append(_taken(id, chunk))
+            taken.append(_taken(id, chunk, is_final))
         return taken
 
     async def generation(self, chunk: ChunkId) -> tuple[int, Tick]:
@@ -250,7 +252,7 @@ class MemoryJournal:
         chunk.journal = {key: row for key, row in chunk.journal.items() if key[0] > oldest}
 
 
-def _taken(id: ChunkId, chunk: KeptChunk) -> Taken:
+def _taken(id: ChunkId, chunk: KeptChunk, is_final: bool) -> Taken:
     kept = chunk.snapshot
     return Taken(
         chunk=id,
@@ -260,6 +262,7 @@ def _taken(id: ChunkId, chunk: KeptChunk) -> Taken:
         state=kept.state if kept else None,
         digest=kept.digest if kept else None,
         rows=tuple(_for_recovery(row) for row in chunk.after),
+        is_final=is_final,
     )
 
 

@@ -213,7 +213,8 @@ class MemoryRedis:
                 fresh = beat if with_beats and at_ms > oldest_ms else None
                 slots[slot] = SlotState(holder and topics.process_of(holder), waiting, fresh)
         beats = self.process_beats.items()
-        processes = {name: beat for name, (at_ms, beat) in beats if at_ms > oldest_ms}
+        able_ms = now_ms - self.durations.able_ms_max
+        processes = {name: beat for name, (at_ms, beat) in beats if at_ms > able_ms}
         return Survey(slots, processes, self.drains.get(process, 0.0) > now_ms)
 
     def send(self, gateway: GatewayId, message: ToGateway) -> None:

@@ -131,7 +131,7 @@ class PostgresJournal:
     ) -> frozenset[ChunkId]:
         answers = await self._postgres.write(
             "saving chunks",
-            "select save_snapshots($1, $2, $3, $4, $5, $6, $7)",
+            "select save_snapshots($1, $2, $3, $4, $5, $6, $7, $8)",
             *_columns(
                 (
                     (s.chunk, s.epoch, s.tick, s.state, s.digest, s.chunk in empty)
@@ -140,6 +140,7 @@ class PostgresJournal:
                 6,
             ),
             PAST_SNAPSHOTS_MAX,
+            [snapshot.is_final for snapshot in snapshots],
         )
         return frozenset(answers[0][0])
 
@@ -288,4 +289,5 @@ def _taken(row: asyncpg.Record, journal: Sequence[Row]) -> Taken:
         state=row["state"],
         digest=row["digest"],
         rows=tuple(journal),
+        is_final=row["final"],
     )

@@ -20,7 +20,7 @@ async def read_survey(
 ) -> Survey:
     """Ask as ``process``; slots' beats are only read when they are asked for."""
     keys = [topics.SLOTS, topics.PROCESSES, topics.drain(process)]
-    words: list[Word] = [durations.beat_ms_max, durations.remembered_ms]
+    words: list[Word] = [durations.beat_ms_max, durations.able_ms_max, durations.remembered_ms]
     words += [topics.LEASE_PREFIX, topics.COMMANDS_PREFIX, SHARDS_MAX]
     reply = await redis.call(_SURVEY, keys, words)
     slots, processes, told = cast("tuple[list[bytes | int], list[bytes], int]", reply)

@@ -39,14 +39,48 @@ create function begin_topology(that_epoch bigint) returns void language sql as $
 $$;
 
 
+-- Whose owner stopped at this very tick and said so: nothing happened after it that nobody saw.
+alter table snapshot add column final_epoch bigint;
+
+
+-- As save_snapshots, which shards of before call; those of ``finals`` are the last of their owner.
+create function save_snapshots(
+    chunks text[], epochs bigint[], ticks bigint[], states bytea[], digests text[],
+    empties boolean[], past_max integer, finals boolean[]
+) returns text[] language plpgsql as $$
+declare
+    fenced text[] := save_snapshots(chunks, epochs, ticks, states, digests, empties, past_max);
+begin
+    update snapshot s set final_epoch = case when r.final then r.epoch end
+        from unnest(chunks, epochs, ticks, finals) as r (chunk, epoch, tick, final)
+        where s.chunk = r.chunk and s.epoch = r.epoch and s.tick = r.tick
+            and (r.final or s.final_epoch is not null) and r.chunk <> all (fenced);
+    return fenced;
+end $$;
+
+
 -- As take_chunks without a topology, which shards of before call; but nothing is taken, and nothing
 -- returned, when the topology in force is not the given one: whose chunks they are has changed.
+-- ``final``: the snapshot is the last of the owner of before.
 create function take_chunks(chunks text[], new_holder text, by_topology bigint) returns table (
     chunk text, epoch bigint, generation integer, tick bigint, state bytea, digest text,
-    row_tick bigint, row_ordinal integer, row_epoch bigint, row_body bytea
+    row_tick bigint, row_ordinal integer, row_epoch bigint, row_body bytea, final boolean
 ) language plpgsql as $$
+#variable_conflict use_column
+declare
+    finals text[];
 begin
-    if by_topology is null or by_topology = (select t.epoch from topology t) then
-        return query select * from take_chunks(chunks, new_holder);
+    if by_topology is not null and by_topology <> (select t.epoch from topology t) then
+        return;
     end if;
+    -- In the order of their ids, as everywhere; take_chunks locks the same again.
+    perform from chunk c where c.id = any (chunks) order by c.id for update;
+    finals := array(
+        select c.id from chunk c join snapshot s on s.chunk = c.id
+        where c.id = any (chunks) and s.epoch = c.epoch and s.final_epoch = c.epoch
+    );
+    return query
+        select k.chunk, k.epoch, k.generation, k.tick, k.state, k.digest, k.row_tick,
+            k.row_ordinal, k.row_epoch, k.row_body, k.chunk = any (finals)
+        from take_chunks(chunks, new_holder) k;
 end $$;

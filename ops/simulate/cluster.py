@@ -98,6 +98,7 @@ class Cluster:
             CableJournal(
                 self.adapters.journal(self.postgres), cable, self.writers, self.rerun, name
             ),
+            WallClock(),
             COLLECT_SECONDS,
         )
         return Shard(outside, name, stop)

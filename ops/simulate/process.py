@@ -25,7 +25,7 @@ from gateway.ports import Accounts, Bus
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
-from gateway.topology import Routes
+from gateway.topology import Routes, follow
 from ops.simulate.gateway_ports import WallClock
 from ops.simulate.network import Cable
 from ops.simulate.scheduler import belong_to
@@ -77,7 +77,7 @@ class Shard:
     _stop: trio.Event
 
     async def run(self) -> None:
-        await serve(self._outside, self._name, self._stop)
+        await serve(self._outside, self._name, self._stop, trio.Event())
 
 
 @attrs.define(eq=False)
@@ -135,6 +135,7 @@ class Gateway:
                 await nursery.start(courier.run)
                 await nursery.start(feeds.run)
                 await nursery.start(switchboard.run)
+                nursery.start_soon(follow, self._bus, self._accounts, routes)
                 nursery.start_soon(self._agents.run)
                 nursery.start_soon(self._spectators.run)
                 self._nursery = nursery

@@ -76,10 +76,14 @@ class Plan:
         )
 
     def shard_specs(self, database_url: str, redis_url: str) -> list[Spec]:
-        return [
-            self._ours("shard", n, (), _urls(database_url, redis_url))
-            for n in range(self.shards + self.spares)
-        ]
+        """Return those to begin with; more and fewer of them come with the topology."""
+        numbers = range(self.shards + self.spares)
+        return [self.shard_spec(database_url, redis_url, n) for n in numbers]
+
+    def shard_spec(self, database_url: str, redis_url: str, n: int) -> Spec:
+        spec = self._ours("shard", n, (), _urls(database_url, redis_url))
+        # When all end there is nobody to hand anything over to, which SIGTERM would ask for.
+        return attrs.evolve(spec, stop_signal=signal.SIGINT)
 
     def gateway_specs(self, database_url: str, redis_url: str) -> list[Spec]:
         return [

@@ -7,6 +7,6 @@ local holder = redis.call('GET', KEYS[1])
 if not holder then
   return 0
 end
-redis.call('SET', ARGV[1] .. string.match(holder, '^(.*)/'), '1', 'PX', ARGV[2])
+redis.call('SET', ARGV[1] .. (string.match(holder, '^(.*)/') or holder), '1', 'PX', ARGV[2])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'n', '')
 return 1

@@ -147,6 +147,23 @@ async def test_what_was_wanted_and_no_longer_is_does_not_come_into_force(stores:
     assert (await stores.journal.begin_topology(3)).in_force == Topology(1, 1)
 
 
+async def test_the_last_snapshot_of_an_owner_is_final_for_the_next_and_no_other(
+    journal: Journal,
+) -> None:
+    epoch = await take(journal)
+    final = attrs.evolve(a_snapshot(epoch, 5), is_final=True)
+    await journal.save([a_snapshot(epoch, 4)], frozenset())
+    await journal.save([final, a_snapshot(await take(journal, B), 5, chunk=B)], frozenset())
+    one, other = await journal.take([A, B], "shard-2", 1)
+    assert (one.is_final, other.is_final) == (True, False)
+    (again,) = await journal.take([A], "shard-3", 1)
+    assert not again.is_final, "shard-2 may have done something that is not saved"
+    await journal.save([attrs.evolve(a_snapshot(again.epoch, 9), is_final=True)], frozenset())
+    await journal.save([a_snapshot(again.epoch, 12)], frozenset())
+    (later,) = await journal.take([A], "shard-4", 1)
+    assert not later.is_final
+
+
 async def test_nobody_takes_a_chunk_by_a_topology_that_is_not_in_force(stores: Stores) -> None:
     journal = stores.journal
     (mine,) = await journal.take([A], "shard-1", 1)
