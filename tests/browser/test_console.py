@@ -317,6 +317,8 @@ def test_on_a_phone_nothing_overflows_by_day_and_by_night(
     page = context.new_page()
     log_in(page, world, token)
     expect(page.locator(".slot")).to_have_count(2)
+    for table in ("#processes", "#audit"):  # What is wide.
+        expect(page.locator(f"{table} tbody tr").first).to_be_attached(timeout=SHOWN_MS_MAX)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(20, 22, 27)" if scheme == "dark" else "rgb(233, 228, 216)")

@@ -194,7 +194,7 @@ def tessera(cluster: Cluster, *words: str, **more: str) -> str:
         [sys.executable, "-P", "-m", "ops", *words, "--data", str(cluster.data)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         env={**environment, **more},
     )
     assert done.returncode == 0, done.stderr
@@ -237,6 +237,28 @@ def test_a_terminal_does_what_the_api_does(cluster: Cluster, name: str) -> None:
     audit = tessera(cluster, "ops", "audit", "--changes", "--limit", "8")
     for what in ("kick", "ban", "mute", "POST /ops/tokens", "DELETE /ops/tokens/{token_id}"):
         assert what in audit
+
+
+def test_a_terminal_reshards_and_drains_a_world_that_runs() -> None:
+    with a_folder() as folder, tessera_up(folder / "data", bots=6) as world:
+        printed = tessera(world, "reshard", "3")
+        assert "3 shards are wanted" in printed
+        assert "In force after" in printed
+        assert httpx.get(f"{world.url()}/v1/world", trust_env=False).json()["shard_count"] == 3
+        before = json.loads(tessera(world, "ops", "topology", "--json"))
+        shard = before["slots"][0]["shard"]
+        printed = tessera(world, "drain", "0")
+        assert f"{shard}, which has slot 0, was told" in printed
+        after = json.loads(tessera(world, "ops", "topology", "--json"))
+        assert after["slots"][0]["shard"] not in (None, shard)
+        assert shard not in {each["shard"] for each in after["shards"]}
+        tessera(world, "reshard", "2")
+        rows = json.loads(tessera(world, "ops", "audit", "--changes", "--json"))["items"]
+        assert [(row["action"], row["target"], row["result"]) for row in rows[:3]] == [
+            ("POST /ops/reshard", "2", "ok"),
+            ("POST /ops/shards/{slot}/drain", "0", "ok"),
+            ("POST /ops/reshard", "3", "ok"),
+        ]
 
 
 async def test_what_operators_did_outlives_the_whole_world() -> None:

@@ -35,12 +35,12 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
 @pytest.mark.parametrize(
     ("adapters", "likely"),
     [
-        (UNFENCED, 15),
-        (FORGETFUL, 2),
-        (INDIFFERENT, 2),
-        (AGELESS, 52),
-        (LEAVING, 177),
-        (TRUSTING, 2),
+        (UNFENCED, 25),
+        (FORGETFUL, 13),
+        (INDIFFERENT, 5),
+        (AGELESS, 6),
+        (LEAVING, 30),
+        (TRUSTING, 74),
     ],
     ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers"],
 )
