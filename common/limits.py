@@ -113,6 +113,15 @@ FAREWELL_SECONDS_MAX = 30.0  # For a spectator that is too slow, to read why it 
 LOOKS_AT_ONCE = 50  # Sockets of which something is noticed in one go: some ms of commands.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
 
+# Operators
+MODERATION_SECONDS = 0.4  # A gateway asks this often what agents may not say: known in a second.
+WORDS_MAX = 1_000  # Banned ones: read anew by each gateway when one changes.
+WORD_CHARACTERS_MAX = 64
+MUTE_SECONDS_MAX = 366 * 86_400  # A year: beyond that a ban is the honest word.
+PAGE_ITEMS = 100  # Of a list, if it is not asked for more or less,
+PAGE_ITEMS_MAX = 500  # and at most: some tens of KB.
+TARGET_CHARACTERS_MAX = 128  # Of what a row of the audit log quotes from outside.
+
 # Sessions and presence
 RESUME_MS = 60_000  # The protocol's.
 PRESENCE_BEAT_SECONDS = 5.0

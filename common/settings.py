@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 
 from common.errors import Misconfigured
+from common.tokens import HashingKeys, Kind, parse_token
 from common.traces import Sampling
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,6 +29,8 @@ COUNT_MAX = 10**9  # Far beyond any use; as a rate it still fits into what Lua c
 PREFIX = "TESSERA_"
 FILE = "_FILE"
 TESTS_PREFIX = "TESSERA_TEST_"  # What only the tests read; processes that they start see it too.
+HASHING_KEY_CHARACTERS_MIN = 32  # Of hexadecimal digits: 128 bits.
+NO_HASHING_KEY = "none"  # As the previous one: tokens are good that were made before there was one.
 _NEAR = 0.6  # difflib's own idea of a close match.
 
 
@@ -113,6 +116,26 @@ def _log_format(text: str) -> str:
     return text
 
 
+def _hashing_key(text: str) -> bytes:
+    # It quotes nothing: what is too short may still be what somebody uses.
+    if not (text.isascii() and text.isprintable()) or len(text) < HASHING_KEY_CHARACTERS_MIN:
+        raise ValueError(
+            f"it is not {HASHING_KEY_CHARACTERS_MIN} or more printable ASCII characters,"
+            " make one with: openssl rand -hex 32"
+        )
+    return text.encode()
+
+
+def _previous_hashing_key(text: str) -> bytes:
+    return b"" if text == NO_HASHING_KEY else _hashing_key(text)
+
+
+def _operator_token(text: str) -> str:
+    if parse_token(Kind.OPERATOR, text) is None:
+        raise ValueError("it is no operator's token, or it is mistyped")
+    return text
+
+
 def _postgres_url(text: str) -> str:
     return _url(text, ("postgresql", "postgres"), "postgresql://user@host:5432/name")
 
@@ -163,8 +186,11 @@ def _trouble_with_host(host: str) -> str | None:
     return "its port is no number from 1 to 65535" if port == 0 else None
 
 
-def _setting(name: str, default: Any, read: Callable[[str], Any], about: str) -> Any:
-    return attrs.field(default=default, metadata={"name": name, "read": read, "about": about})
+def _setting(
+    name: str, default: Any, read: Callable[[str], Any], about: str, *, secret: bool = False
+) -> Any:
+    metadata = {"name": name, "read": read, "about": about}
+    return attrs.field(default=default, metadata=metadata, repr=not secret)
 
 
 @attrs.frozen
@@ -189,6 +215,23 @@ class Settings:
     agents_max: int = _setting("TESSERA_AGENTS_MAX", 5_000, _count, "per gateway")
     trusted_proxies: tuple[Network, ...] = _setting(
         "TESSERA_TRUSTED_PROXIES", (), _networks, "networks whose X-Forwarded-For is believed"
+    )
+    hashing_key: bytes = _setting(
+        "TESSERA_HASHING_KEY", b"", _hashing_key, "of API keys and operators' tokens", secret=True
+    )
+    hashing_key_previous: bytes | None = _setting(
+        "TESSERA_HASHING_KEY_PREVIOUS",
+        None,
+        _previous_hashing_key,
+        "still accepted; none: what was made without a key",
+        secret=True,
+    )
+    ops_token: str | None = _setting(
+        "TESSERA_OPS_TOKEN",
+        None,
+        _operator_token,
+        "with which tessera ops calls",
+        secret=True,
     )
     drain_seconds: int = _setting(
         "TESSERA_DRAIN_SECONDS", 30, _count, "for a shard to hand over what it has, on SIGTERM"
@@ -235,6 +278,10 @@ class Settings:
         kind = self.traces_sampler.removeprefix("parentbased_")
         share = {"always_on": 1.0, "always_off": 0.0}.get(kind, self.traces_share)
         return Sampling(share, heeds_parent=kind != self.traces_sampler)
+
+    @property
+    def hashing_keys(self) -> HashingKeys:
+        return HashingKeys(self.hashing_key, self.hashing_key_previous)
 
 
 def read_settings(

@@ -20,6 +20,7 @@ from common.adapters.clock import SystemClock
 from common.adapters.otlp import open_spans
 from common.adapters.postgres import Postgres, open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
+from common.adapters.postgres_operators import PostgresOperators
 from common.adapters.private_port import Missing, serve_private
 from common.adapters.redis import open_redis
 from common.adapters.redis_gateway_bus import RedisGatewayBus
@@ -45,7 +46,8 @@ from gateway.http.health import missing_now
 from gateway.http.outside import Outside as HttpOutside
 from gateway.listener import make_config, serve
 from gateway.metrics import QUEUE
-from gateway.ports import Accounts, Bus
+from gateway.moderation import Moderator, keep_told
+from gateway.ports import Accounts, Bus, Operators
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
@@ -94,9 +96,11 @@ async def run(
             )
             routes = Routes(await _topology(postgres, accounts))
             started = partial(_tell, task_status, private_port)
+            operators = PostgresOperators(postgres)
             await _serve(
                 bus,
                 accounts,
+                operators,
                 settings,
                 spans,
                 gateway,
@@ -142,6 +146,7 @@ def _tell(task_status: trio.TaskStatus[tuple[int, int]], private_port: int, port
 async def _serve(
     bus: Bus,
     accounts: Accounts,
+    operators: Operators,
     settings: Settings,
     spans: Spans,
     gateway: GatewayId,
@@ -152,11 +157,13 @@ async def _serve(
     readiness: _Readiness,
     started: Callable[[int], None],
 ) -> None:
-    courier, clock = Courier(bus), SystemClock()
+    courier, clock, moderator = Courier(bus), SystemClock(), Moderator()
     feeds = Feeds(bus, courier, routes, gateway)
     switchboard = Switchboard(bus, gateway, feeds)
     spectators = Spectators(feeds, bus, settings, stop)
-    calls = HttpOutside(bus, accounts, clock, courier, routes, settings, feeds, spans)
+    calls = HttpOutside(
+        bus, accounts, clock, courier, routes, settings, feeds, operators, moderator, spans
+    )
     agents = Agents(
         AgentOutside(
             bus,
@@ -170,6 +177,7 @@ async def _serve(
             gateway,
             stop,
             spans=spans,
+            moderator=moderator,
         )
     )
     app = Gateway(make_app(calls), agents, spectators.events, spectators.frames)
@@ -177,6 +185,7 @@ async def _serve(
         await supplying.start(courier.run)
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
+        await supplying.start(keep_told, moderator, operators)
         supplying.start_soon(follow, bus, accounts, routes)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         supplying.start_soon(_measure, courier, switchboard)

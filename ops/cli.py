@@ -22,6 +22,7 @@ from ops.command import (
     unique_name,
 )
 from ops.early import end_in_order, give_up_quietly
+from ops.operate.commands import drain, ops, reshard
 from ops.parameters import Chunk, Commands, FileToWrite, GatewayUrl, Number
 
 _log_format = click.option(
@@ -408,6 +409,10 @@ def simulate(
     end_in_order()  # The workers would go on by themselves.
     plans = [plan.with_seed(each) for each in many]
     sys.exit(0 if run_all(plans, console) else 1)
+
+
+for command in (ops, reshard, drain):
+    main.add_command(command)
 
 
 if __name__ == "__main__":  # As ``python -m ops``, but deaf to signals while it imports.

@@ -52,12 +52,22 @@ class MemoryAccounts:
 
     async def key(self, key_id: str) -> ApiKey | None:
         await self._postgres.reached("reading a key")
-        return self._postgres.keys.get(key_id)
+        key = self._postgres.keys.get(key_id)
+        return self._as_it_is(key) if key else None
+
+    def _as_it_is(self, key: ApiKey) -> ApiKey:
+        return attrs.evolve(key, is_banned=key.agent in self._postgres.banned)
 
     async def keys(self, agent: AgentId) -> Sequence[ApiKey]:
         await self._postgres.reached("reading keys")
         mine = (key for key in self._postgres.keys.values() if key.agent == agent)
-        return sorted(mine, key=lambda key: (key.created_at, key.key_id))
+        in_order = sorted(mine, key=lambda key: (key.created_at, key.key_id))
+        return [self._as_it_is(key) for key in in_order]
+
+    async def rehash(self, key_id: str, secret_hash: bytes) -> None:
+        await self._postgres.reached("hashing a key anew")
+        if (key := self._postgres.keys.get(key_id)) is not None:
+            self._postgres.keys[key_id] = attrs.evolve(key, secret_hash=secret_hash)
 
     async def used(self, key_id: str, at: datetime) -> None:
         await self._postgres.reached("noting a key's use")
@@ -78,8 +88,10 @@ class MemoryAccounts:
         sessions = self._postgres.sessions
         if session.session not in sessions:
             self._end([s for s in self._live() if s.agent == session.agent], session.created_at)
-            revoked_at = self._postgres.keys[session.key_id].revoked_at
-            sessions[session.session] = attrs.evolve(session, ended_at=revoked_at)
+            over_since = self._postgres.keys[
+                session.key_id
+            ].revoked_at or self._postgres.banned.get(session.agent)
+            sessions[session.session] = attrs.evolve(session, ended_at=over_since)
         return sorted(
             other.session
             for other in sessions.values()

@@ -19,6 +19,7 @@ from common.envelopes import AckLine, ResultLine, SessionEnded
 from common.errors import InDoubt, Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
 from common.journal import Known, Row, Snapshot, TransferState, World
+from common.operators import Audited, Moderation, OperatorToken
 from common.topology import Topologies, Topology
 
 
@@ -86,6 +87,10 @@ class MemoryPostgres:
     chunks: dict[ChunkId, KeptChunk] = attrs.field(factory=dict)
     commands: dict[tuple[SessionId, CommandId], KeptCommand] = attrs.field(factory=dict)
     transfers: dict[TransferId, KeptTransfer] = attrs.field(factory=dict)
+    operator_tokens: dict[str, OperatorToken] = attrs.field(factory=dict)
+    audit: list[Audited] = attrs.field(factory=list)
+    banned: dict[AgentId, datetime] = attrs.field(factory=dict)
+    moderation: Moderation = attrs.field(factory=Moderation)
     _last_epoch: int = 0
     _last_topology: int = 0
 

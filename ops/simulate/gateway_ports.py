@@ -141,6 +141,9 @@ class CableAccounts:
     async def used(self, key_id: str, at: datetime) -> None:
         await self._cable.call(lambda: self._accounts.used(key_id, at))
 
+    async def rehash(self, key_id: str, secret_hash: bytes) -> None:
+        await self._cable.call(lambda: self._accounts.rehash(key_id, secret_hash))
+
     async def revoke(self, agent: AgentId, key_id: str, at: datetime) -> Sequence[SessionId] | None:
         return await self._cable.call(lambda: self._accounts.revoke(agent, key_id, at))
 

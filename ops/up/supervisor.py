@@ -153,6 +153,7 @@ class _World:
     async def _lay_out(self, servers: _Servers) -> None:
         """Reach both servers, and bring the database to what this version expects."""
         from ops.migrate import migrate, set_shard_count
+        from ops.operate.made import keep_token
         from ops.reach import reach_redis
 
         ours = {launch.role for launch in servers.launches}
@@ -163,6 +164,7 @@ class _World:
             ):
                 log.info("migrated", migration=name)
             await set_shard_count(servers.database_url, self.plan.shards)
+            await keep_token(servers.database_url, self.settings.hashing_keys, self.folder)
 
         async with self.screen.step("Reaching the servers"), trio.open_nursery() as nursery:
             nursery.start_soon(lay_out_database)

@@ -7,6 +7,7 @@ import pytest
 from common.errors import Misconfigured
 from common.settings import COUNT_MAX, look_at_settings, read_settings
 from common.traces import Sampling
+from common.tokens import HashingKeys, Kind, new_token
 
 
 def test_an_empty_environment_gives_the_protocols_defaults() -> None:
@@ -245,3 +246,30 @@ def test_what_is_wrong_with_traces_and_logs_is_said(wrong: dict[str, str]) -> No
 
 def test_other_names_of_opentelemetry_are_its_own() -> None:
     read_settings({"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_RESOURCE_ATTRIBUTES": "c=d"})
+
+
+def test_hashing_keys_are_read_and_never_shown() -> None:
+    first, second = "hunter2" * 5, "hunter3" * 5
+    settings = read_settings({"TESSERA_HASHING_KEY": second, "TESSERA_HASHING_KEY_PREVIOUS": first})
+    assert settings.hashing_keys.current == second.encode()
+    assert settings.hashing_keys.previous == first.encode()
+    assert "hunter" not in repr(settings)
+    assert read_settings({}).hashing_keys == HashingKeys()
+    began = read_settings({"TESSERA_HASHING_KEY": second, "TESSERA_HASHING_KEY_PREVIOUS": "none"})
+    assert began.hashing_keys == HashingKeys(second.encode(), b"")
+
+
+@pytest.mark.parametrize("key", ["hunter2", "none", "hunter2" * 5 + "\n", "hünter2" * 5])
+def test_a_weak_hashing_key_is_refused_and_not_quoted(key: str) -> None:
+    complaint = wrong_with(TESSERA_HASHING_KEY=key)
+    assert "openssl rand -hex 32" in complaint
+    assert "hunter" not in complaint
+    assert "nter2" not in complaint
+
+
+def test_an_operators_token_that_is_mistyped_is_noticed_and_not_quoted() -> None:
+    token = new_token(Kind.OPERATOR).text
+    assert read_settings({"TESSERA_OPS_TOKEN": token}).ops_token == token
+    complaint = wrong_with(TESSERA_OPS_TOKEN=token[:-1])
+    assert "mistyped" in complaint
+    assert token[:-1] not in complaint
