@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,12 +101,12 @@ def token(role: str, label: str, days: float | None, data: Path) -> None:
         from ops.operate.made import make_token
         from ops.replay import database_url
 
-        hashing = settings_needing().hashing_keys
-        url = database_url(os.environ, data.absolute())
+        settings = settings_needing()
+        url = database_url(settings, data.absolute())
         life = None if days is None else timedelta(days=days)
 
         async def work() -> None:
-            say(f"{role} {await make_token(url, hashing, Role(role), label, life)}")
+            say(f"{role} {await make_token(url, settings.hashing_keys, Role(role), label, life)}")
 
         return work
 

@@ -6,8 +6,8 @@ import pytest
 
 from common.errors import Misconfigured
 from common.settings import COUNT_MAX, look_at_settings, read_settings
-from common.traces import Sampling
 from common.tokens import HashingKeys, Kind, new_token
+from common.traces import Sampling
 
 
 def test_an_empty_environment_gives_the_protocols_defaults() -> None:
