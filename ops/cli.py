@@ -303,8 +303,21 @@ def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: P
     type=click.IntRange(0, 100_000),
     help="Instead: cut so many connections by force, and end gateways meanwhile.",
 )
+@click.option(
+    "--reshard", is_flag=True, help="Instead: change the shards 2 to 4 to 3 to 8 to 1, and back."
+)
+@click.option("--roll", is_flag=True, help="Instead: replace every process in turn.")
 @click.option("--keep", is_flag=True, help="Keep data and logs although nothing was wrong.")
-def chaos(minutes: float, seed: int, agents: int, rate: float, reconnects: int, keep: bool) -> None:
+def chaos(
+    minutes: float,
+    seed: int,
+    agents: int,
+    rate: float,
+    reconnects: int,
+    reshard: bool,
+    roll: bool,
+    keep: bool,
+) -> None:
     """Kill and pause the processes of a world of its own, and check every promise.
 
     Two gateways, two shards and a spare in a temporary folder. Exit code 1: one was broken.
@@ -315,10 +328,11 @@ def chaos(minutes: float, seed: int, agents: int, rate: float, reconnects: int, 
         from rich.console import Console
 
         from ops.chaos.reconnects import RECORDERS, reconnect
-        from ops.chaos.run import Order, chaos
+        from ops.chaos.run import RESHARDINGS, Order, chaos
         from ops.process import cut_short_by_signals
 
-        order = Order(seed, minutes * 60, agents, rate, keep=keep)
+        counts = RESHARDINGS if reshard else ()
+        order = Order(seed, minutes * 60, agents, rate, keep=keep, reshard=counts, roll=roll)
 
         async def work() -> None:
             nonlocal is_kept

@@ -32,6 +32,7 @@ SETTINGS = (
 )  # fmt: skip
 END_SECONDS_MAX = 2 * STOP_SECONDS_MAX  # Then it is killed: it has promised half of that.
 ASK_SECONDS = 0.1
+SHARDS_SEEN = 12  # More than anybody asks for here.
 
 
 @attrs.frozen
@@ -75,8 +76,14 @@ class Cluster:
         return run_folder.read(self.data / "run", role, n)
 
     def shards(self) -> Sequence[Running]:
-        numbers = range(self.size.shards + self.size.spares)
-        return [one for n in numbers if (one := self.running("shard", n)) is not None]
+        """Those that run; how many that are may have changed."""
+        return self._running("shard", SHARDS_SEEN)
+
+    def gateways(self) -> Sequence[Running]:
+        return self._running("gateway", self.size.gateways)
+
+    def _running(self, role: str, numbers: int) -> Sequence[Running]:
+        return [one for n in range(numbers) if (one := self.running(role, n)) is not None]
 
     def _port(self, role: str) -> int:
         running = self.running(role)

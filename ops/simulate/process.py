@@ -52,6 +52,7 @@ class Process:
     role: Role
     cable: Cable
     stop: trio.Event
+    drain: trio.Event
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -75,9 +76,10 @@ class Shard:
     _outside: ShardOutside
     _name: str
     _stop: trio.Event
+    _drain: trio.Event
 
     async def run(self) -> None:
-        await serve(self._outside, self._name, self._stop, trio.Event())
+        await serve(self._outside, self._name, self._stop, self._drain)
 
 
 @attrs.define(eq=False)
