@@ -15,7 +15,7 @@ from hypercorn.typing import HTTPScope, WebsocketScope
 
 _log = structlog.get_logger(__name__)
 
-_ROUTE = "tessera.route"
+_ROUTE, _TRACE = "tessera.route", "tessera.trace"
 NO_ROUTE = "none"  # As in the metrics.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 
@@ -42,6 +42,16 @@ def note_route(scope: HTTPScope | WebsocketScope, route: str) -> None:
 def route_in(scope: HTTPScope) -> str:
     route: str = cast("dict[str, Any]", scope).get(_ROUTE, NO_ROUTE)
     return route
+
+
+def note_trace(scope: WebsocketScope, trace_id: str) -> None:
+    """Remember the trace of ``scope``, for a client that goes before it has an answer."""
+    cast("dict[str, Any]", scope)[_TRACE] = trace_id
+
+
+def trace_in(scope: HTTPScope | WebsocketScope) -> str | None:
+    trace_id: str | None = cast("dict[str, Any]", scope).get(_TRACE)
+    return trace_id
 
 
 def known_method(method: str) -> str:

@@ -82,7 +82,7 @@ class Gateway:
             _route(scope),
             status=answer.status,
             began=began,
-            trace_id=answer.trace_id,
+            trace_id=answer.trace_id or access_log.trace_in(scope),
         )
 
 

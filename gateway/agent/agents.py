@@ -148,6 +148,7 @@ class Agents:
     ) -> None:
         await receive()  # websocket.connect
         knock = knock_of(scope, self._outside.spans.sampling)
+        access_log.note_trace(scope, knock.call.trace_id)
         problem = self._turned_away()
         if problem is None:
             async with AsyncExitStack() as stack:

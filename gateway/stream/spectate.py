@@ -155,6 +155,7 @@ class Spectators:
         """Serve ``/v1/spectate/ws``."""
         await receive()  # websocket.connect
         trace_id = trace_id_for(header(scope, b"traceparent"))
+        access_log.note_trace(scope, trace_id)
         view = self._admit(scope, "")
         if isinstance(view, Problem):
             await refuse(scope, receive, send, view, trace_id)
