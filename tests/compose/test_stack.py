@@ -126,7 +126,8 @@ async def test_nobody_can_invent_an_address(stack: Stack) -> None:
         for n in range(2 * SPECTATORS_PER_ADDRESS + 5):
             refused += await nursery.start(watch, n) == 429
         nursery.cancel_scope.cancel()
-    assert refused == 5
+    # Of two gateways, however the streams were shared out; forged ones would all be let in.
+    assert refused >= 5
 
 
 # What happens to it
