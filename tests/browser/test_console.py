@@ -20,6 +20,14 @@ SHOWN_MS_MAX = 15_000
 SECONDS_MAX = 60.0
 
 
+@pytest.fixture(autouse=True)
+def _patience() -> Iterator[None]:
+    """Playwright's own five seconds are short on a machine that has other work."""
+    expect.set_options(timeout=SHOWN_MS_MAX)
+    yield
+    expect.set_options(timeout=5_000)
+
+
 @pytest.fixture
 def token(world: Cluster) -> str:
     """That of ``tessera up``, an admin's."""
