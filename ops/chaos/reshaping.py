@@ -1,8 +1,8 @@
 """Change the number of shards under load, or replace every process in turn, and measure it.
 
-Asked for where an operator's call asks; what it took is seen from outside (``tempo``) and told by the
-shards themselves (their beats). It judges the pauses; whether anything was lost or doubled is the
-referee's to say.
+Asked for where an operator's call asks; what it took is seen from outside (``tempo``) and told by
+the shards themselves (their beats). It judges the pauses; whether anything was lost or doubled is
+the referee's to say.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Reshaper:
                 since = self.now()
                 os.kill(old.pid, signal.SIGTERM)
                 with trio.fail_after(REPLACED_SECONDS_MAX):
-                    while not self._is_replaced(old) or slots - (await bus.survey()).holders.keys():
+                    while not self._is_replaced(old) or slots - (await bus.survey()).holders.keys():  # noqa: ASYNC110 - others change it.
                         await trio.sleep(LOOK_SECONDS)
                 until = self.now()
                 await trio.sleep(AROUND_SECONDS)
@@ -115,10 +115,10 @@ class Reshaper:
     ) -> None:
         """Return when ``wanted`` is in force, and every slot has what is its own."""
         with trio.fail_after(IN_FORCE_SECONDS_MAX):
-            while (await accounts.topologies()).in_force != wanted:
+            while (await accounts.topologies()).in_force != wanted:  # noqa: ASYNC110 - others change it.
                 await trio.sleep(LOOK_SECONDS)
             await trio.sleep(BEAT_SECONDS)
-            while not await _is_settled(bus, wanted):
+            while not await _is_settled(bus, wanted):  # noqa: ASYNC110 - others change it.
                 await trio.sleep(LOOK_SECONDS)
 
     def _note(
