@@ -24,5 +24,6 @@ password() {
 keep postgres-password "$(password)"
 keep redis-password "$(password)"
 keep grafana-password "$(password)"
+keep hashing-key "$(password)"
 keep database-url "postgresql://tessera:$(<postgres-password)@postgres:5432/tessera"
 keep redis-url "redis://:$(<redis-password)@valkey:6379/0"

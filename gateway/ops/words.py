@@ -36,18 +36,25 @@ class Words:
     words: WordList
 
 
+@attrs.frozen
+class NewWords:
+    """Instead of those that were there."""
+
+    words: WordList
+
+
 async def show_words(ask: Ask[OperatorToken, None]) -> Words:
     await look(ask.outside.moderator, ask.outside.operators)
     return Words(list(ask.outside.moderator.known.words))
 
 
-async def set_words(ask: Ask[OperatorToken, Words]) -> Words:
+async def set_words(ask: Ask[OperatorToken, NewWords]) -> Words:
     await ask.outside.operators.set_words(ask.body.words)
     await look(ask.outside.moderator, ask.outside.operators)
-    return ask.body
+    return Words(ask.body.words)
 
 
-def _count(ask: Ask[OperatorToken, Words]) -> str:
+def _count(ask: Ask[OperatorToken, NewWords]) -> str:
     return f"{len(ask.body.words)} words"
 
 
@@ -67,7 +74,7 @@ ROUTES = (
             "/ops/moderation/words",
             "Set the banned words",
             OPERATOR,
-            Words,
+            NewWords,
             set_words,
             answers={Words: 200},
         ),
