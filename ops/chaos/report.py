@@ -52,8 +52,8 @@ def show(story: Story, console: Console) -> None:
 def _changes(story: Story) -> Table:
     table = Table(
         title="What was changed",
-        caption="Pauses: last tick before to first tick after. Seen: from outside, of chunks at work;"
-        " told: by the shards, of those that moved.",
+        caption="Pauses: last tick before to first tick after. Seen: from outside, of chunks at"
+        " work; told: by the shards, of those that moved.",
     )
     for column in ("change", "took", "moved", "p50", "p99", "max", "stayed", "lost", "told p99"):
         table.add_column(column, justify="left" if column == "change" else "right")
