@@ -8,7 +8,11 @@ MADE := $(VENV)/made-from-lock
 # Tests side by side. More than the two cores: a third of their time is waiting for sockets.
 WORKERS ?= 3
 
-.PHONY: up test quick static bench-world bench-streams lock clean
+COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
+
+.PHONY: up test quick static bench-world bench-streams image test-compose lock clean
 .NOTPARALLEL:
 
 # ARGS: what tessera up takes, as in  make up ARGS="--port 9000 --bots 0"
@@ -18,7 +22,7 @@ up: $(MADE)
 # Side by side; but pages, which are to draw sixty frames a second, only beside one another.
 test: static
 	@echo "== tests of the parts"
-	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser"
+	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser and not compose"
 	@echo "== tests of whole worlds"
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser"
 	@echo "== tests of the pages"
@@ -27,7 +31,7 @@ test: static
 # The inner loop: no servers, no processes, no browser.
 quick: static
 	@echo "== quick tests"
-	@$(BIN)/pytest -q -n $(WORKERS) -m "not embedded and not cluster and not browser and not slow"
+	@$(BIN)/pytest -q -n $(WORKERS) -m "not embedded and not cluster and not browser and not slow and not compose"
 
 static: $(MADE)
 	@echo "== ruff"
@@ -58,14 +62,23 @@ $(MADE): requirements.lock pyproject.toml
 	@$(BIN)/python -P ops/install.py
 	@touch $@
 
-# Versions and hashes only: whoever installs chooses the index.
+# APP_IMAGE, BASE_IMAGE: as in  make image APP_IMAGE=registry/tessera:1 BASE_IMAGE=python:3.13-slim
+image: $(MADE)
+	@$(BIN)/python -P ops/image.py
+
+# The whole stack of compose/, on this machine's Docker engine. IMAGES=public: with the images that
+# compose.yaml names, not with those of compose/base-images.sh; COMPOSE: another docker compose.
+test-compose: $(MADE)
+	@echo "== tests of the whole stack in containers"
+	@$(BIN)/pytest -n 0 -m compose -o faulthandler_timeout=600 $(ARGS) tests/compose
+
+# Versions and hashes only: whoever installs chooses the index. The second is what an image needs of
+# the first.
 lock:
 	@test -x .venv-lock/bin/uv \
 		|| { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --disable-pip-version-check --quiet uv; }
-	.venv-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
-		--extra build --extra embedded --extra test \
-		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --output-file requirements.lock
+	$(COMPILE) --upgrade --extra build --extra embedded --extra test --output-file requirements.lock
+	$(COMPILE) --constraint requirements.lock --extra build --output-file compose/requirements.lock
 
 # The world in .data stays.
 clean:

@@ -1,7 +1,7 @@
 """Agents, their keys and their sessions, as the gateway remembers them.
 
-Pure. Secrets appear here as SHA-256 hashes only, but for a session's ``challenge_secret``, which
-both sides must know. Times are aware, in UTC.
+Pure. Secrets appear here as hashes only (``common.tokens``), but for a session's
+``challenge_secret``, which both sides must know. Times are aware, in UTC.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class ApiKey:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    is_banned: bool = False
+    """Whether its agent is."""
 
     def is_live(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

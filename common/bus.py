@@ -11,6 +11,7 @@ import attrs
 
 from common.envelopes import AckLine, SessionLine, ToGateway, ToShard
 from common.grid import ChunkId, CommandId, Epoch, GatewayId, SessionId, Slot, Tick
+from common.topology import SlotBeat
 
 # A gateway's
 
@@ -166,18 +167,6 @@ class RanOut:
 
     now_ms: int
     sessions: Sequence[SessionId] = ()
-
-
-@attrs.frozen
-class SlotBeat:
-    """How a slot is doing; ``lateness_ms`` is the p99 of the last seconds' ticks."""
-
-    holder: str
-    chunks: int
-    agents: int
-    lateness_ms: float
-    busiest: Mapping[ChunkId, int] = attrs.field(factory=dict)
-    """Agents in each active chunk; of more than BUSIEST_MAX those with the most agents."""
 
 
 def busiest_of(beats: Iterable[SlotBeat]) -> Mapping[ChunkId, int]:

@@ -122,8 +122,28 @@ class CrossingAnswered:
     type: Literal["crossing_answered"] = attrs.field(default="crossing_answered", kw_only=True)
 
 
+@attrs.frozen
+class Released:
+    """``chunk`` is no longer the sender's, and all it knew of it is saved. Repeated: taken already.
+
+    It may be lost, so that nothing rests on it but how long the chunk stands still.
+    """
+
+    chunk: ChunkId
+    due_ms: int | None = None
+    """When its last tick there was due, Unix ms; None when it rested."""
+    type: Literal["released"] = attrs.field(default="released", kw_only=True)
+
+
 ToShard = (
-    CommandOffered | CancelOffered | Attach | Detach | ShowAsked | ArrivalAsked | CrossingAnswered
+    CommandOffered
+    | CancelOffered
+    | Attach
+    | Detach
+    | ShowAsked
+    | ArrivalAsked
+    | CrossingAnswered
+    | Released
 )
 
 

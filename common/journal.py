@@ -129,6 +129,8 @@ class Taken:
     state: bytes | None
     digest: str | None
     rows: tuple[Row, ...]
+    is_final: bool = False
+    """The owner of before stopped just there, and put everything in order."""
 
 
 @attrs.frozen
@@ -138,6 +140,8 @@ class Snapshot:
     tick: Tick
     state: bytes
     digest: str
+    is_final: bool = False
+    """The last of its owner, who ticks no more: what is journaled beyond is yet to be done."""
 
 
 @attrs.frozen
@@ -172,12 +176,6 @@ class History:
     def last(self) -> Tick:
         """The last tick that anything is known of."""
         return max([self.first, *(s.tick for s in self.snapshots), *(r.tick for r in self.rows)])
-
-
-@attrs.frozen
-class Topology:
-    epoch: int
-    shard_count: int
 
 
 @attrs.frozen

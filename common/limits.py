@@ -113,6 +113,15 @@ FAREWELL_SECONDS_MAX = 30.0  # For a spectator that is too slow, to read why it 
 LOOKS_AT_ONCE = 50  # Sockets of which something is noticed in one go: some ms of commands.
 SEND_BUFFER_BYTES = 128 * 1024  # The kernel's, a socket: a slow reader costs this and its queue.
 
+# Operators
+MODERATION_SECONDS = 0.4  # A gateway asks this often what agents may not say: known in a second.
+WORDS_MAX = 1_000  # Banned ones: read anew by each gateway when one changes.
+WORD_CHARACTERS_MAX = 64
+MUTE_SECONDS_MAX = 366 * 86_400  # A year: beyond that a ban is the honest word.
+PAGE_ITEMS = 100  # Of a list, if it is not asked for more or less,
+PAGE_ITEMS_MAX = 500  # and at most: some tens of KB.
+TARGET_CHARACTERS_MAX = 128  # Of what a row of the audit log quotes from outside.
+
 # Sessions and presence
 RESUME_MS = 60_000  # The protocol's.
 PRESENCE_BEAT_SECONDS = 5.0
@@ -138,6 +147,9 @@ OFFER_QUEUE_MAX = 10_000  # Offers waiting for their batch: twice what a full ga
 # Ownership
 LEASE_MS = 3_000  # A spare takes over within 5 s: this, a third of it, and the recovery.
 LEASE_RENEWALS = 3  # Renewed at a third of its life.
+SHARDS_MAX = 64  # Slots: each look goes through all of them, 0.2 ms of Redis.
+NEWS_KEPT = 100  # Who missed more than these looks once all the same.
+DRAIN_TOLD_MS = 60_000  # A process that has not heard of it by then is gone.
 PUBLISH_QUEUE_MAX = 5_000  # Ticks' results waiting for Redis; beyond: chunks wait, so time slows.
 
 # The life of a chunk
@@ -163,7 +175,17 @@ LOOKUPS_MAX = 8  # Questions to PostgreSQL at a time: what its pool of connectio
 DECIDE_ROUNDS_MAX = 20  # A batch is decided anew so often (a fence, a conflict); then refused.
 ASK_AGAIN_SECONDS = 1.0  # A question at a border is repeated this often.
 CROSSING_SECONDS = 2.0  # After so long without an answer the source tries to call it off.
-SPARE_SECONDS = 0.5  # A spare looks for a free slot this often: LEASE_MS and this stay under 5 s.
+LOOK_SECONDS = 0.5  # A shard process looks at who is there this often, beside at each news,
+RANK_SECONDS = 0.5  # and leaves a slot for so long to each who is before it: with LEASE_MS < 5 s.
+NEWCOMER_SECONDS = 1.5  # A process that is started for a wanted slot is there by then.
+GATEWAY_LOOK_SECONDS = 1.0  # A gateway looks at the topology this often, beside at each news.
+ABLE_MS_MAX = 2_500  # A process without a beat for so long gets no slot: LEASE_MS is longer.
+HANDOVER_SECONDS = 1.0  # After the last word of chunks' owners of before they are taken for dead,
+HANDOVER_SECONDS_MAX = 3.0  # and so long after a change in any case.
+HANDOVER_BATCH_MAX = 25  # Chunks that stand still together while they are saved: some ms.
+LINGER_SECONDS = 5.0  # A slot that is no more is served so long for late gateways, and drained.
+YIELDED_SECONDS_MAX = 2.0  # A slot that was given back is waited for so long to be taken.
+PAUSES_MAX = 10_000  # Of chunks handed over, remembered: more than a slot has at work.
 PRESENCE_SECONDS = 1.0  # The sessions whose presence ran out are asked for this often,
 PRESENCE_ROUND_SECONDS = 15.0  # and all of them this often: Redis may have lost some.
 PRUNE_SECONDS = 3600.0  # What is pruned was kept for a day, or for an hour at least.
@@ -216,6 +238,7 @@ SHARDS_ENDED_SECONDS = GATEWAYS_ENDED_SECONDS + SHUTDOWN_SECONDS_MAX
 SERVERS_ENDED_SECONDS = SHARDS_ENDED_SECONDS + 0.4  # At the worst; killed, they recover.
 
 # The supervisor
+FLEET_LOOK_SECONDS = 0.5  # How often it looks whether there are to be more shards, or fewer.
 RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.
 RESTART_SECONDS_MAX = 10.0  # For a child that can't start, until somebody mends it.
 STEADY_SECONDS = 10.0  # A child that lived this long was well; its death counts as a first one.

@@ -1,8 +1,9 @@
 """What an operator may set, read once from the environment.
 
-Pure: the environment is an argument. Everything that is wrong is said at once, names that nobody
-knows too; no address is quoted, because there are passwords in them. One class for all roles, so
-that one environment file serves every process of a compose project.
+Pure: the environment is an argument, and so is who reads a file: each setting may also be in the
+file that ``<NAME>_FILE`` names, as secrets are mounted. Everything that is wrong is said at once,
+names that nobody knows too; no address is quoted, because there are passwords in them. One class
+for all roles, so that one environment file serves every process of a compose project.
 """
 
 from __future__ import annotations
@@ -17,14 +18,24 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 
 from common.errors import Misconfigured
+from common.tokens import HashingKeys, Kind, parse_token
 from common.traces import Sampling
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+ReadFile = Callable[[str], str]
+"""Returns the text of the file at a path; OSError or ValueError when it can't."""
 
 COUNT_MAX = 10**9  # Far beyond any use; as a rate it still fits into what Lua counts exactly.
 PREFIX = "TESSERA_"
+FILE = "_FILE"
 TESTS_PREFIX = "TESSERA_TEST_"  # What only the tests read; processes that they start see it too.
+HASHING_KEY_CHARACTERS_MIN = 32  # Of hexadecimal digits: 128 bits.
+NO_HASHING_KEY = "none"  # As the previous one: tokens are good that were made before there was one.
 _NEAR = 0.6  # difflib's own idea of a close match.
+
+
+def no_files(path: str) -> str:
+    raise OSError(0, "nobody reads files here", path)
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -105,6 +116,26 @@ def _log_format(text: str) -> str:
     return text
 
 
+def _hashing_key(text: str) -> bytes:
+    # It quotes nothing: what is too short may still be what somebody uses.
+    if not (text.isascii() and text.isprintable()) or len(text) < HASHING_KEY_CHARACTERS_MIN:
+        raise ValueError(
+            f"it is not {HASHING_KEY_CHARACTERS_MIN} or more printable ASCII characters,"
+            " make one with: openssl rand -hex 32"
+        )
+    return text.encode()
+
+
+def _previous_hashing_key(text: str) -> bytes:
+    return b"" if text == NO_HASHING_KEY else _hashing_key(text)
+
+
+def _operator_token(text: str) -> str:
+    if parse_token(Kind.OPERATOR, text) is None:
+        raise ValueError("it is no operator's token, or it is mistyped")
+    return text
+
+
 def _postgres_url(text: str) -> str:
     return _url(text, ("postgresql", "postgres"), "postgresql://user@host:5432/name")
 
@@ -155,8 +186,11 @@ def _trouble_with_host(host: str) -> str | None:
     return "its port is no number from 1 to 65535" if port == 0 else None
 
 
-def _setting(name: str, default: Any, read: Callable[[str], Any], about: str) -> Any:
-    return attrs.field(default=default, metadata={"name": name, "read": read, "about": about})
+def _setting(
+    name: str, default: Any, read: Callable[[str], Any], about: str, *, secret: bool = False
+) -> Any:
+    metadata = {"name": name, "read": read, "about": about}
+    return attrs.field(default=default, metadata=metadata, repr=not secret)
 
 
 @attrs.frozen
@@ -181,6 +215,26 @@ class Settings:
     agents_max: int = _setting("TESSERA_AGENTS_MAX", 5_000, _count, "per gateway")
     trusted_proxies: tuple[Network, ...] = _setting(
         "TESSERA_TRUSTED_PROXIES", (), _networks, "networks whose X-Forwarded-For is believed"
+    )
+    hashing_key: bytes = _setting(
+        "TESSERA_HASHING_KEY", b"", _hashing_key, "of API keys and operators' tokens", secret=True
+    )
+    hashing_key_previous: bytes | None = _setting(
+        "TESSERA_HASHING_KEY_PREVIOUS",
+        None,
+        _previous_hashing_key,
+        "still accepted; none: what was made without a key",
+        secret=True,
+    )
+    ops_token: str | None = _setting(
+        "TESSERA_OPS_TOKEN",
+        None,
+        _operator_token,
+        "with which tessera ops calls",
+        secret=True,
+    )
+    drain_seconds: int = _setting(
+        "TESSERA_DRAIN_SECONDS", 30, _count, "for a shard to hand over what it has, on SIGTERM"
     )
     log_format: str | None = _setting(
         "TESSERA_LOG_FORMAT", None, _log_format, "json or text; unset: text on a terminal"
@@ -225,29 +279,62 @@ class Settings:
         share = {"always_on": 1.0, "always_off": 0.0}.get(kind, self.traces_share)
         return Sampling(share, heeds_parent=kind != self.traces_sampler)
 
+    @property
+    def hashing_keys(self) -> HashingKeys:
+        return HashingKeys(self.hashing_key, self.hashing_key_previous)
 
-def read_settings(environment: Mapping[str, str], needed: Iterable[str] = ()) -> Settings:
+
+def read_settings(
+    environment: Mapping[str, str],
+    needed: Iterable[str] = (),
+    read_file: ReadFile = no_files,
+) -> Settings:
     """Return the settings, or Misconfigured with all that is wrong. ``needed`` must be there."""
-    settings, wrong = look_at_settings(environment)
-    if missing := [name for name in needed if not environment.get(name)]:
+    settings, wrong = look_at_settings(environment, read_file)
+    if missing := [name for name in needed if not is_set(environment, name)]:
         wrong.append(f"set {' and '.join(missing)} (tessera up needs neither)")
     if wrong:
         raise Misconfigured("; ".join(wrong))
     return settings
 
 
-def look_at_settings(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+def look_at_settings(
+    environment: Mapping[str, str], read_file: ReadFile = no_files
+) -> tuple[Settings, list[str]]:
     """Return what can be read, and what is wrong with the rest, which keeps its defaults."""
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for field in attrs.fields(Settings):
         name = field.metadata["name"]
-        if text := environment.get(name, ""):
-            try:
+        try:
+            if text := _text(environment, name, read_file):
                 values[field.name] = field.metadata["read"](text)
-            except ValueError as error:
-                wrong.append(f"{name}: {error} ({field.metadata['about']})")
+        except ValueError as error:
+            wrong.append(f"{name}: {error} ({field.metadata['about']})")
     return Settings(**values), [*wrong, *map(_unknown, _unknown_names(environment))]
+
+
+def is_set(environment: Mapping[str, str], name: str) -> bool:
+    """Whether somebody wished to set it, there or in a file."""
+    return bool(environment.get(name) or environment.get(name + FILE))
+
+
+def _text(environment: Mapping[str, str], name: str, read_file: ReadFile) -> str:
+    """What it is set to, "" if it isn't."""
+    text, path = environment.get(name, ""), environment.get(name + FILE, "")
+    if not path:
+        return text
+    if text:
+        raise ValueError(f"{name}{FILE} is set too, unset one of them")
+    try:
+        text = read_file(path).strip()
+    except OSError as error:
+        raise ValueError(f"{name}{FILE} names {path}: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{name}{FILE} names {path}, which is no text") from None
+    if not text:
+        raise ValueError(f"{name}{FILE} names {path}, which is empty")
+    return text
 
 
 def _unknown_names(environment: Mapping[str, str]) -> list[str]:
@@ -258,7 +345,7 @@ def _unknown_names(environment: Mapping[str, str]) -> list[str]:
         if text
         and name.startswith(PREFIX)
         and not name.startswith(TESTS_PREFIX)
-        and name not in _NAMES
+        and name.removesuffix(FILE) not in _NAMES
     )
 
 

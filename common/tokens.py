@@ -3,7 +3,8 @@
 Pure but for the operating system's randomness in ``new_token``. The checksum (CRC-32, six base
 62 digits) tells a typo from a token that was once real without a look-up; it protects nothing.
 The secret has 256 random bits, so one SHA-256 of it is enough to keep (a slow hash is for
-secrets that can be guessed).
+secrets that can be guessed). What lives long, API keys and operators' tokens, is hashed with a
+key of the operator's if there is one (``HashingKeys``): then a database alone makes no token.
 """
 
 from __future__ import annotations
@@ -73,6 +74,36 @@ def parse_token(kind: Kind, text: str) -> Token | None:
 def is_secret_of(token: Token, secret_hash: bytes) -> bool:
     """Whether ``token`` carries the secret that hashes to ``secret_hash``; in constant time."""
     return hmac.compare_digest(token.hash, secret_hash)
+
+
+@attrs.frozen
+class HashingKeys:
+    """What the secrets of API keys and operators' tokens are hashed with: HMAC-SHA-256.
+
+    An empty key stands for plain SHA-256. New hashes are made with ``current``; those made with
+    ``previous``, if there is one, are still good.
+    """
+
+    current: bytes = attrs.field(default=b"", repr=False)
+    previous: bytes | None = attrs.field(default=None, repr=False)
+
+    def hash(self, token: Token) -> bytes:
+        return _keyed_hash(self.current, token)
+
+    def fits(self, token: Token, secret_hash: bytes) -> bool:
+        """Whether ``secret_hash`` is of the secret of ``token``; in constant time."""
+        previous = self.current if self.previous is None else self.previous
+        by_current = hmac.compare_digest(self.hash(token), secret_hash)
+        by_previous = hmac.compare_digest(_keyed_hash(previous, token), secret_hash)
+        return by_current | by_previous
+
+    def is_current(self, token: Token, secret_hash: bytes) -> bool:
+        """Whether it fits, and will when the previous key is given up."""
+        return hmac.compare_digest(self.hash(token), secret_hash)
+
+
+def _keyed_hash(key: bytes, token: Token) -> bytes:
+    return hmac.digest(key, token.secret.encode(), "sha256") if key else token.hash
 
 
 def _checksum(text: str) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot
 
 PREFIX = "tessera:"
-GATEWAY_PREFIX = f"{PREFIX}gateway:"  # Lua completes these two with what it reads in Redis.
+GATEWAY_PREFIX = f"{PREFIX}gateway:"  # Lua completes these with what it reads in Redis.
 LEASE_PREFIX = f"{PREFIX}lease:"
+COMMANDS_PREFIX = f"{PREFIX}commands:"
+DRAIN_PREFIX = f"{PREFIX}drain:"
 OFFER_PREFIX = "offer:"  # Ids are the clients': without it one could be called ``gateway``.
 
 
 def commands(slot: Slot) -> str:
     """Stream: messages to the shard that holds ``slot``; trimmed once they are journaled."""
-    return f"{PREFIX}commands:{slot}"
+    return f"{COMMANDS_PREFIX}{slot}"
 
 
 def deltas(chunk: ChunkId) -> str:
@@ -62,7 +64,12 @@ def holder(process: str, tenure: int) -> str:
 
 
 def process_of(holder: str) -> str:
-    return holder.rpartition("/")[0]
+    return holder.rpartition("/")[0] or holder
+
+
+def drain(process: str) -> str:
+    """String with an expiry: ``process`` is to hand over all that it has, and to end."""
+    return f"{DRAIN_PREFIX}{process}"
 
 
 def creation(chunk: ChunkId) -> str:
@@ -97,5 +104,8 @@ GATEWAYS = f"{PREFIX}gateways"
 SLOTS = f"{PREFIX}slots"
 """Hash: slot -> its last beat."""
 
-TOPOLOGY = f"{PREFIX}topology"
-"""Pub/sub channel: the topology changed; read it again."""
+PROCESSES = f"{PREFIX}processes"
+"""Hash: shard process -> its last beat."""
+
+NEWS = f"{PREFIX}news"
+"""Stream: the topology, a lease, or who is to drain has changed; look again. Says nothing else."""

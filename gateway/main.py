@@ -20,13 +20,13 @@ from common.adapters.clock import SystemClock
 from common.adapters.otlp import open_spans
 from common.adapters.postgres import Postgres, open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
+from common.adapters.postgres_operators import PostgresOperators
 from common.adapters.private_port import Missing, serve_private
 from common.adapters.redis import open_redis
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.bus import GatewayBeat
 from common.errors import Misconfigured, Trouble, Unavailable
 from common.grid import GatewayId
-from common.journal import Topology
 from common.limits import (
     BACKOFF_SECONDS_MAX,
     BACKOFF_SECONDS_MIN,
@@ -35,6 +35,7 @@ from common.limits import (
 )
 from common.settings import Settings
 from common.tokens import new_id
+from common.topology import Topology
 from common.traces import Spans
 from gateway.agent.agents import Agents
 from gateway.agent.outside import Outside as AgentOutside
@@ -45,11 +46,12 @@ from gateway.http.health import missing_now
 from gateway.http.outside import Outside as HttpOutside
 from gateway.listener import make_config, serve
 from gateway.metrics import QUEUE
-from gateway.ports import Accounts, Bus
+from gateway.moderation import Moderator, keep_told
+from gateway.ports import Accounts, Bus, Operators
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
-from gateway.topology import Routes
+from gateway.topology import Routes, follow
 
 log = structlog.get_logger()
 
@@ -59,6 +61,7 @@ async def run(
     *,
     host: str,
     port: int,
+    metrics_host: str = "127.0.0.1",
     metrics_port: int,
     name: str,
     stop: trio.Event,
@@ -83,13 +86,21 @@ async def run(
         async with trio.open_nursery() as nursery:
             readiness = _Readiness()
             private_port: int = await nursery.start(
-                partial(serve_private, metrics_port, readiness.missing, stop=trio.Event())
+                partial(
+                    serve_private,
+                    metrics_port,
+                    readiness.missing,
+                    stop=trio.Event(),
+                    host=metrics_host,
+                )
             )
             routes = Routes(await _topology(postgres, accounts))
             started = partial(_tell, task_status, private_port)
+            operators = PostgresOperators(postgres)
             await _serve(
                 bus,
                 accounts,
+                operators,
                 settings,
                 spans,
                 gateway,
@@ -120,7 +131,7 @@ async def _topology(postgres: Postgres, accounts: Accounts) -> Topology:
         try:
             if pause:
                 await postgres.start()  # Nobody has looked at its schema yet.
-            return await accounts.topology()
+            return (await accounts.topologies()).in_force
         except Unavailable as trouble:
             if not pause:
                 log.warning("waiting for PostgreSQL", trouble=str(trouble))
@@ -135,6 +146,7 @@ def _tell(task_status: trio.TaskStatus[tuple[int, int]], private_port: int, port
 async def _serve(
     bus: Bus,
     accounts: Accounts,
+    operators: Operators,
     settings: Settings,
     spans: Spans,
     gateway: GatewayId,
@@ -145,11 +157,13 @@ async def _serve(
     readiness: _Readiness,
     started: Callable[[int], None],
 ) -> None:
-    courier, clock = Courier(bus), SystemClock()
+    courier, clock, moderator = Courier(bus), SystemClock(), Moderator()
     feeds = Feeds(bus, courier, routes, gateway)
     switchboard = Switchboard(bus, gateway, feeds)
     spectators = Spectators(feeds, bus, settings, stop)
-    calls = HttpOutside(bus, accounts, clock, courier, routes, settings, feeds, spans)
+    calls = HttpOutside(
+        bus, accounts, clock, courier, routes, settings, feeds, operators, moderator, spans
+    )
     agents = Agents(
         AgentOutside(
             bus,
@@ -163,6 +177,7 @@ async def _serve(
             gateway,
             stop,
             spans=spans,
+            moderator=moderator,
         )
     )
     app = Gateway(make_app(calls), agents, spectators.events, spectators.frames)
@@ -170,6 +185,8 @@ async def _serve(
         await supplying.start(courier.run)
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
+        await supplying.start(keep_told, moderator, operators)
+        supplying.start_soon(follow, bus, accounts, routes)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)

@@ -26,7 +26,7 @@ class Tally:
 
 TOKENS_REFUSED = Counter(
     "tessera_tokens_refused",
-    "Bearer tokens answered with 401: missing, mistyped, unknown, revoked or expired.",
+    "Bearer tokens not accepted: missing, mistyped, unknown, revoked, expired, or banned.",
     ["kind", "reason"],
 )
 

@@ -17,8 +17,18 @@ import trio
 from common.accounts import Account, ApiKey, Session
 from common.bus import Binding, Delta, GatewayBeat, Inbound, Offer, Verdict, WorldCounts
 from common.envelopes import SessionLine
-from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Tick
-from common.journal import Known, Topology, World
+from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick
+from common.journal import Known, World
+from common.operators import (
+    Audited,
+    Call,
+    KeptAgent,
+    Moderation,
+    OperatorToken,
+    Outcome,
+    OwnedChunk,
+)
+from common.topology import Survey, Topologies, Topology
 
 
 class Bus(Protocol):
@@ -91,6 +101,24 @@ class Bus(Protocol):
 
     async def counts(self) -> WorldCounts: ...
 
+    async def survey(self) -> Survey:
+        """Which slots and shard processes there are, and how they are doing."""
+
+    async def drain(self, slot: Slot) -> bool:
+        """Tell the process that holds ``slot`` to hand over all that it has, and to end.
+
+        False: nobody holds it.
+        """
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        """The position of the last news ("0": before any): look at the topology.
+
+        Waits up to ``wait_ms`` for some after ``after``, and then returns that.
+        """
+
+    async def announce(self) -> None:
+        """Have everybody look at the topology."""
+
     async def ping(self) -> None: ...
 
 
@@ -99,7 +127,14 @@ class Accounts(Protocol):
 
     async def world(self) -> World: ...
 
-    async def topology(self) -> Topology: ...
+    async def topologies(self) -> Topologies: ...
+
+    async def ask_reshard(self, shard_count: int) -> Topology:
+        """Want so many slots, in place of what was wanted before.
+
+        Returns the topology that will be in force; the one that is, or is wanted, when it has that
+        count. It comes into force once each of its slots is held. ``Bus.announce`` hurries that.
+        """
 
     async def create(self, account: Account, key: ApiKey) -> None:
         """Or ``common.accounts.NameTaken``."""
@@ -115,6 +150,8 @@ class Accounts(Protocol):
 
     async def used(self, key_id: str, at: datetime) -> None: ...
 
+    async def rehash(self, key_id: str, secret_hash: bytes) -> None: ...
+
     async def revoke(self, agent: AgentId, key_id: str, at: datetime) -> Sequence[SessionId] | None:
         """Revoke the key and end its live sessions, which are returned.
 
@@ -122,7 +159,10 @@ class Accounts(Protocol):
         """
 
     async def open_session(self, session: Session) -> Sequence[SessionId]:
-        """Store ``session`` as the agent's one live session; return those that it ended."""
+        """Store ``session`` as the agent's one live session; return those that it ended.
+
+        With a key that was revoked meanwhile, or for an agent that was banned, it is over already.
+        """
 
     async def session(self, session: SessionId) -> Session | None: ...
 
@@ -146,6 +186,69 @@ class Accounts(Protocol):
         """What was answered to a command before."""
 
     async def ping(self) -> None: ...
+
+
+class Operators(Protocol):
+    """PostgreSQL, for operators' calls and for what agents hear of them."""
+
+    async def token(self, token_id: str) -> OperatorToken | None: ...
+
+    async def tokens(self) -> Sequence[OperatorToken]:
+        """Oldest first, the revoked ones too."""
+
+    async def add_token(self, token: OperatorToken) -> None: ...
+
+    async def rehash(self, token_id: str, secret_hash: bytes) -> None: ...
+
+    async def revoke(self, token_id: str, at: datetime) -> bool:
+        """False when there is no such token; one that was revoked before stays as it is."""
+
+    async def note(self, call: Call, outcome: Outcome | None) -> int:
+        """Add a row to the audit log, for good, and return its id.
+
+        Without an outcome: the call is about to be carried out.
+        """
+
+    async def conclude(self, id: int, outcome: Outcome) -> None:
+        """Say how the call of row ``id`` ended, once; the row itself stays as it is."""
+
+    async def audit(
+        self, before: int | None, limit: int, *, changes_only: bool = False
+    ) -> Sequence[Audited]:
+        """The newest rows with a lower id than ``before``, newest first.
+
+        ``changes_only``: without those of GETs.
+        """
+
+    async def mute(self, agent: AgentId, until: datetime) -> bool:
+        """``agent`` may say nothing until then. False when there is no such agent."""
+
+    async def unmute(self, agent: AgentId) -> bool: ...
+
+    async def kick(self, agent: AgentId, at: datetime) -> Sequence[SessionId] | None:
+        """End the live session of ``agent``. None: there is no such agent.
+
+        Returns its latest session, which is to be told; also when it was over before, because who
+        told it then may have failed.
+        """
+
+    async def ban(self, agent: AgentId, at: datetime) -> Sequence[SessionId] | None:
+        """As ``kick``, and no session of ``agent`` lives from now on."""
+
+    async def unban(self, agent: AgentId) -> bool: ...
+
+    async def set_words(self, words: Sequence[str]) -> None: ...
+
+    async def moderation(self, known: int) -> Moderation | None:
+        """What holds now, None when that is what version ``known`` says."""
+
+    async def agents(
+        self, after: AgentId | None, limit: int, name: str | None = None
+    ) -> Sequence[KeptAgent]:
+        """In order of id, those after ``after``; with a ``name`` (in any case) only that one."""
+
+    async def chunks(self, after: ChunkId | None, limit: int) -> Sequence[OwnedChunk]:
+        """Those that live, in an order of their own, those after ``after``."""
 
 
 class Clock(Protocol):

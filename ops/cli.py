@@ -22,6 +22,7 @@ from ops.command import (
     unique_name,
 )
 from ops.early import end_in_order, give_up_quietly
+from ops.operate.commands import drain, ops, reshard
 from ops.parameters import Chunk, Commands, FileToWrite, GatewayUrl, Number
 
 _log_format = click.option(
@@ -34,6 +35,9 @@ _run_folder = click.option(
     "--run-folder", type=click.Path(path_type=Path), hidden=True, help="Where to say so."
 )
 _name = click.option("--name", help="Unique among all processes; made up by default.")
+_metrics_host = click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="0.0.0.0: for everybody."
+)
 _metrics_port = click.option(
     "--metrics-port", default=0, show_default="any free port", type=click.IntRange(0, 65_535)
 )
@@ -100,6 +104,7 @@ def up(
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
+@_metrics_host
 @_metrics_port
 @_name
 @_number
@@ -108,6 +113,7 @@ def up(
 def gateway(
     host: str,
     port: int,
+    metrics_host: str,
     metrics_port: int,
     name: str | None,
     number: int,
@@ -117,7 +123,7 @@ def gateway(
     """Run one gateway. Needs DATABASE_URL and REDIS_URL."""
 
     def prepare() -> Callable[[], Awaitable[None]]:
-        from ops.process import Place, serve_gateway
+        from ops.process import Listening, Place, serve_gateway
 
         settings = settings_needing("DATABASE_URL", "REDIS_URL")
         format = log_format or chosen_format(settings)
@@ -128,7 +134,7 @@ def gateway(
             Place(number, run_folder),
             host=host,
             port=port,
-            metrics_port=metrics_port,
+            private=Listening(metrics_host, metrics_port),
             name=name or unique_name("gateway"),
         )
 
@@ -136,12 +142,14 @@ def gateway(
 
 
 @main.command()
+@_metrics_host
 @_metrics_port
 @_name
 @_number
 @_run_folder
 @_log_format
 def shard(
+    metrics_host: str,
     metrics_port: int,
     name: str | None,
     number: int,
@@ -151,14 +159,15 @@ def shard(
     """Run one shard. Needs DATABASE_URL and REDIS_URL."""
 
     def prepare() -> Callable[[], Awaitable[None]]:
-        from ops.process import Place, serve_shard
+        from ops.process import Listening, Place, serve_shard
 
         settings = settings_needing("DATABASE_URL", "REDIS_URL")
         format = log_format or chosen_format(settings)
         configure_logs(format, f"shard-{number}", settings.log_level)
         place = Place(number, run_folder)
         holder = name or unique_name("shard")
-        return partial(serve_shard, settings, place, metrics_port=metrics_port, name=holder)
+        private = Listening(metrics_host, metrics_port)
+        return partial(serve_shard, settings, place, private=private, name=holder)
 
     run(prepare)
 
@@ -178,6 +187,25 @@ def migrate(shards: int | None) -> None:
         if shards is not None:
             await set_shard_count(url, shards)
             print(f"The world has {shards} shards.")
+
+    run(lambda: work)
+
+
+@main.command()
+@click.option("--shards", required=True, type=click.IntRange(1, 64))
+def topology(shards: int) -> None:
+    """Ask for that many shards in the world at DATABASE_URL, which may be running.
+
+    They are there as soon as somebody holds each slot; a process may hold several.
+    """
+
+    async def work() -> None:
+        from ops.migrate import ask_shard_count
+
+        url = settings_needing("DATABASE_URL").database_url
+        assert url is not None
+        asked = await ask_shard_count(url, shards)
+        print(f"Asked for {asked.shard_count} shards (epoch {asked.epoch}).")
 
     run(lambda: work)
 
@@ -244,9 +272,8 @@ def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: P
         from common.grid import ChunkId, Tick
         from ops.replay import Wish, database_url, replay
 
-        settings_needing()  # What is wrong is said as everywhere.
         wish = Wish(ChunkId(chunk), None if at_tick is None else Tick(at_tick), png, gif)
-        url = database_url(os.environ, data.absolute())
+        url = database_url(settings_needing(), data.absolute())
 
         async def work() -> None:
             nonlocal same
@@ -276,8 +303,21 @@ def replay(chunk: str, at_tick: int | None, data: Path, png: Path | None, gif: P
     type=click.IntRange(0, 100_000),
     help="Instead: cut so many connections by force, and end gateways meanwhile.",
 )
+@click.option(
+    "--reshard", is_flag=True, help="Instead: change the shards 2 to 4 to 3 to 8 to 1, and back."
+)
+@click.option("--roll", is_flag=True, help="Instead: replace every process in turn.")
 @click.option("--keep", is_flag=True, help="Keep data and logs although nothing was wrong.")
-def chaos(minutes: float, seed: int, agents: int, rate: float, reconnects: int, keep: bool) -> None:
+def chaos(
+    minutes: float,
+    seed: int,
+    agents: int,
+    rate: float,
+    reconnects: int,
+    reshard: bool,
+    roll: bool,
+    keep: bool,
+) -> None:
     """Kill and pause the processes of a world of its own, and check every promise.
 
     Two gateways, two shards and a spare in a temporary folder. Exit code 1: one was broken.
@@ -288,10 +328,11 @@ def chaos(minutes: float, seed: int, agents: int, rate: float, reconnects: int, 
         from rich.console import Console
 
         from ops.chaos.reconnects import RECORDERS, reconnect
-        from ops.chaos.run import Order, chaos
+        from ops.chaos.run import RESHARDINGS, Order, chaos
         from ops.process import cut_short_by_signals
 
-        order = Order(seed, minutes * 60, agents, rate, keep=keep)
+        counts = RESHARDINGS if reshard else ()
+        order = Order(seed, minutes * 60, agents, rate, keep=keep, reshard=counts, roll=roll)
 
         async def work() -> None:
             nonlocal is_kept
@@ -382,6 +423,10 @@ def simulate(
     end_in_order()  # The workers would go on by themselves.
     plans = [plan.with_seed(each) for each in many]
     sys.exit(0 if run_all(plans, console) else 1)
+
+
+for command in (ops, reshard, drain):
+    main.add_command(command)
 
 
 if __name__ == "__main__":  # As ``python -m ops``, but deaf to signals while it imports.

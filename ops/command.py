@@ -12,6 +12,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ def settings_needing(*needed: str) -> Settings:
     """What the environment says; Misconfigured says all that is wrong with it."""
     from common.settings import read_settings
 
-    return read_settings(os.environ, needed)
+    return read_settings(os.environ, needed, read_file)
+
+
+def read_file(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
 
 
 def chosen_format(settings: Settings) -> Format | None:

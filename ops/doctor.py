@@ -23,7 +23,8 @@ import trio
 from common.adapters.logs import mask
 from common.errors import Misconfigured
 from common.limits import DISK_BYTES_MIN, REACH_SECONDS_MAX
-from common.settings import look_at_settings
+from common.settings import is_set, look_at_settings
+from ops.command import read_file
 
 PYTHON_MIN = (3, 11)
 PROGRAM_SECONDS_MAX = 10.0  # For a program that only says its version.
@@ -59,15 +60,15 @@ def _checks(
     yield check_python
     yield check_packages
     yield partial(check_settings, environment)
-    settings, _ = look_at_settings(environment)
+    settings, _ = look_at_settings(environment, read_file)
     # One whose address is wrong is looked at neither there nor here: "settings" says why.
     if settings.database_url is not None:
         yield partial(check_postgres, settings.database_url)
-    elif not environment.get("DATABASE_URL"):
+    elif not is_set(environment, "DATABASE_URL"):
         yield check_embedded_postgres
     if settings.redis_url is not None:
         yield partial(check_redis, settings.redis_url)
-    elif not environment.get("REDIS_URL"):
+    elif not is_set(environment, "REDIS_URL"):
         yield check_embedded_redis
     yield partial(check_port, port)
     yield partial(check_data, data)
@@ -101,7 +102,7 @@ def _is_installed(name: str) -> bool:
 
 
 def check_settings(environment: Mapping[str, str]) -> Finding:
-    _, wrong = look_at_settings(environment)
+    _, wrong = look_at_settings(environment, read_file)
     if wrong:
         return Finding("settings", "; ".join(wrong), "correct them in the environment")
     return Finding("settings", "valid")

@@ -21,8 +21,8 @@ from trio_asyncio import aio_as_trio
 
 from common.adapters.postgres import Connection, connect, newer_database
 from common.errors import Misconfigured, Unavailable
-from common.journal import Topology
 from common.tokens import new_id
+from common.topology import Topology
 
 SEED_BITS = 63  # As many as a bigint holds.
 RETRY_SECONDS = 0.1
@@ -76,17 +76,35 @@ async def migrate(
 async def set_shard_count(
     database_url: str, shard_count: int, patience_seconds: float = 0.0
 ) -> Topology:
-    """Set it and return the topology; its epoch is a new one if the count changed."""
+    """Put it in force at once, as befits a world that is about to start; return the topology.
+
+    Its epoch is a new one if the count changed. In a world that runs, ``ask_reshard`` waits until
+    somebody holds the slots.
+    """
 
     async def work(connection: Connection) -> Topology:
         row = await aio_as_trio(connection.fetchrow)(
             """
             update topology
-            set epoch = epoch + (shard_count <> $1)::int, shard_count = $1
+            set epoch = case when shard_count = $1 then epoch else last_epoch + 1 end,
+                last_epoch = last_epoch + (shard_count <> $1)::int,
+                shard_count = $1, wanted_epoch = null, wanted_count = null
             returning epoch, shard_count
             """,
             shard_count,
         )
+        return Topology(row["epoch"], row["shard_count"])
+
+    return await _connected(database_url, patience_seconds, work)
+
+
+async def ask_shard_count(
+    database_url: str, shard_count: int, patience_seconds: float = 0.0
+) -> Topology:
+    """Ask for it; return the topology that comes into force as soon as each slot is held."""
+
+    async def work(connection: Connection) -> Topology:
+        row = await aio_as_trio(connection.fetchrow)("select * from ask_reshard($1)", shard_count)
         return Topology(row["epoch"], row["shard_count"])
 
     return await _connected(database_url, patience_seconds, work)

@@ -1,8 +1,9 @@
 """A process of ours: from its signals to its end.
 
-SIGINT and SIGTERM ask a gateway, shard or bots process to stop; what has not stopped after
-SHUTDOWN_SECONDS_MAX is cancelled. Its run file is there while it serves. Work that has an end of
-its own is cut short by them: it tidies up, and has failed.
+SIGINT and SIGTERM ask a gateway or bots process to stop; what has not stopped after
+SHUTDOWN_SECONDS_MAX is cancelled. So does SIGINT with a shard; SIGTERM asks it to hand over what it
+has, for which it has ``drain_seconds``. A run file is there while a process serves. Work that has
+an end of its own is cut short by them: it tidies up, and has failed.
 """
 
 from __future__ import annotations
@@ -32,13 +33,29 @@ class Place:
     run_folder: Path | None
 
 
+@attrs.frozen
+class Listening:
+    """Where a process has its private port; 0: a free one."""
+
+    host: str
+    port: int
+
+
 async def serve_gateway(
-    settings: Settings, place: Place, *, host: str, port: int, metrics_port: int, name: str
+    settings: Settings, place: Place, *, host: str, port: int, private: Listening, name: str
 ) -> None:
     from gateway.main import run
 
     _collect_seldom()
-    start = partial(run, settings, host=host, port=port, metrics_port=metrics_port, name=name)
+    start = partial(
+        run,
+        settings,
+        host=host,
+        port=port,
+        metrics_host=private.host,
+        metrics_port=private.port,
+        name=name,
+    )
     async with until_told() as stop:
         with ExitStack() as listing:
             # It may wait for PostgreSQL; until it has started there is nothing to put in order.
@@ -48,15 +65,15 @@ async def serve_gateway(
                 listing.enter_context(listed(place.run_folder, running))
 
 
-async def serve_shard(settings: Settings, place: Place, *, metrics_port: int, name: str) -> None:
+async def serve_shard(settings: Settings, place: Place, *, private: Listening, name: str) -> None:
     from shard.main import run
 
     _collect_seldom()
-    start = partial(run, settings, metrics_port=metrics_port, name=name)
-    async with until_told() as stop:
+    start = partial(run, settings, metrics_host=private.host, metrics_port=private.port, name=name)
+    async with _until_told_how(settings.drain_seconds) as (stop, drain):
         with ExitStack() as listing:
             async with trio.open_nursery() as serving:
-                port: int = await serving.start(partial(start, stop=stop))
+                port: int = await serving.start(partial(start, stop=stop, drain=drain))
                 # A shard listens nowhere else: its work comes through Redis.
                 running = Running("shard", place.number, os.getpid(), port, port, name)
                 listing.enter_context(listed(place.run_folder, running))
@@ -115,6 +132,35 @@ async def until_told() -> AsyncIterator[trio.Event]:
             with trio.CancelScope() as block:
                 nursery.start_soon(_listen, signals, stop, block)
                 yield stop
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _until_told_how(
+    drain_seconds: float,
+) -> AsyncIterator[tuple[trio.Event, trio.Event]]:
+    """Set the first event at SIGINT, the second at SIGTERM; each has its time, then all is cut off.
+
+    A second signal does not wait for what the first has begun: it stops.
+    """
+    stop, drain = trio.Event(), trio.Event()
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as block:
+
+                async def listen() -> None:
+                    async for number in signals:
+                        is_first = not (stop.is_set() or drain.is_set())
+                        if number == signal.SIGTERM and is_first:
+                            drain.set()
+                            seconds = drain_seconds
+                        else:
+                            stop.set()
+                            seconds = SHUTDOWN_SECONDS_MAX
+                        block.deadline = min(block.deadline, trio.current_time() + seconds)
+
+                nursery.start_soon(listen)
+                yield stop, drain
             nursery.cancel_scope.cancel()
 
 

@@ -7,7 +7,6 @@ back some minutes (PAST_SNAPSHOTS_MAX).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -22,6 +21,7 @@ from common.errors import Misconfigured, Unavailable
 from common.grid import ChunkId, Tick, chunk_coordinates
 from common.journal import History
 from common.replica import replica_of
+from common.settings import Settings
 from ops.picture import FRAMES_MAX, save_gif, save_png
 from ops.rebuild import Rebuilding
 from ops.watch import draw_chunk
@@ -39,10 +39,10 @@ class Wish:
     gif: Path | None = None
 
 
-def database_url(environment: Mapping[str, str], data: Path) -> str:
+def database_url(settings: Settings, data: Path) -> str:
     """DATABASE_URL, or that of the server of the ``tessera up`` that runs on ``data``."""
-    if url := environment.get("DATABASE_URL"):
-        return url
+    if settings.database_url is not None:
+        return settings.database_url
     from ops.embedded import postgres
     from ops.up import run_folder
 

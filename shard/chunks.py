@@ -87,6 +87,10 @@ class Chunks:
         self._wanted.set()
         self._wanted = trio.Event()
 
+    def unwant(self, ids: Iterable[ChunkId]) -> None:
+        for id in ids:
+            self.pending.pop(id, None)
+
     async def wait_pending(self) -> None:
         while not self.pending:
             await self._wanted.wait()
@@ -106,6 +110,12 @@ class Chunks:
             live.is_lost = True
             live.scope.cancel()
             self.want(id)
+
+    def part(self, live: Live) -> None:
+        """Drop a chunk that is another slot's by now."""
+        del self._lives[live.id]
+        live.is_lost = True
+        live.scope.cancel()
 
     # The end of a chunk
 

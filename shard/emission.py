@@ -17,6 +17,7 @@ from common.bus import Forward, PublishedDelta, Refusal
 from common.envelopes import (
     ArrivalAsked,
     CrossingAnswered,
+    Released,
     ResultLine,
     SessionLine,
     ToGateway,
@@ -45,6 +46,7 @@ class Keep:
 
     chunk: Chunk
     epoch: Epoch
+    is_final: bool = False
 
 
 @attrs.frozen
@@ -58,12 +60,14 @@ class Emission:
     asks: tuple[Ask, ...] = ()
     keeps: tuple[Keep, ...] = ()
     retired: tuple[Retired, ...] = ()
+    released: tuple[Released, ...] = ()
+    """Chunks that we have parted with; said once all before it is remembered."""
     receipts: tuple[str, ...] = ()
     """Positions in the slot's stream of which this is the end: all before it in order is sent."""
 
     @property
     def is_for_the_record(self) -> bool:
-        return bool(self.facts or self.asks or self.keeps or self.retired)
+        return bool(self.facts or self.asks or self.keeps or self.retired or self.released)
 
 
 TraceOf = Callable[[Finished | Departing], str]

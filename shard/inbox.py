@@ -97,6 +97,11 @@ class Inbox:
             self._inner.extendleft(reversed(waiting))
             self._stir()
 
+    def release_all(self) -> None:
+        """Have all that was held decided again."""
+        for chunk in tuple(self._held):
+            self.release(chunk)
+
     # Done
 
     def finish(self, positions: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ there as trouble.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import attrs
@@ -32,6 +32,8 @@ class Inquiry:
     _journal: Journal
     _loader: Loader
     _chunks: Chunks
+    _look: Callable[[], Awaitable[None]]
+    """Looks at the topology."""
     _generations: dict[ChunkId, tuple[int, Tick]] = attrs.field(factory=dict, init=False)
     """What nobody holds does not change; the oldest is forgotten first."""
 
@@ -39,7 +41,7 @@ class Inquiry:
         """``chunk`` is being collected: what was known of it before it lived is wrong now."""
         self._generations.pop(chunk, None)
 
-    async def answer(self, questions: Iterable[Decision], findings: Findings) -> None:
+    async def answer(self, questions: Sequence[Decision], findings: Findings) -> None:
         missing: dict[ChunkId, None] = {}
         turns = trio.Semaphore(LOOKUPS_MAX)
         async with trio.open_nursery() as nursery:
@@ -47,9 +49,19 @@ class Inquiry:
                 nursery.start_soon(self._seek, sought, findings, turns)
             for unshown in {one.unshown: None for one in questions if one.unshown}:
                 nursery.start_soon(self._date, unshown, findings, turns)
+            if unsure := [one for one in questions if one.is_unsure]:
+                nursery.start_soon(self._make_sure, unsure, findings)
             missing = {one.missing: None for one in questions if one.missing}
             if missing:
                 nursery.start_soon(self._load, missing, findings)
+
+    async def _make_sure(self, unsure: Iterable[Decision], findings: Findings) -> None:
+        try:
+            await self._look()
+            findings.has_looked = True
+        except Trouble:
+            messages = [one.received.message for one in unsure]
+            findings.trouble.update(message.chunk for message in messages if message is not None)
 
     async def _load(self, missing: Iterable[ChunkId], findings: Findings) -> None:
         try:

@@ -19,6 +19,7 @@ from common.grid import ChunkId
 from common.journal import Committed, Conflict, Row
 from common.limits import BACKOFF_SECONDS_MIN, DECIDE_ROUNDS_MAX, POSTGRES_SECONDS_MAX
 from shard import metrics
+from shard.awaited import Awaited
 from shard.chunks import Chunks
 from shard.decisions.decide import decide
 from shard.decisions.plan import CommandKey, Decision, Findings, Round
@@ -47,6 +48,7 @@ class Intake:
     _journal: Journal
     _inquiry: Inquiry
     _seed: int
+    _awaited: Awaited
     _way: Way
     _idle: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """What may be cut short: waiting for a batch, never dealing with one."""
@@ -93,7 +95,13 @@ class Intake:
     async def _try(self, batch: Sequence[Received], findings: Findings) -> Sequence[Received]:
         """Decide and journal ``batch``; return those that must be decided again."""
         now = Round(
-            self._seed, self._chunks, self._routes, self._trails, findings, self._inbox.may_hold
+            self._seed,
+            self._chunks,
+            self._routes,
+            self._trails,
+            findings,
+            self._inbox.may_hold,
+            self._awaited.covers,
         )
         decisions = [decide(now, received) for received in batch]
         if questions := [one for one in decisions if one.is_question]:
@@ -178,6 +186,8 @@ class Intake:
         self._way.decided(decision)
         if decision.outcome:
             metrics.COMMANDS.labels(decision.outcome).inc()
+        if decision.released is not None:
+            self._awaited.released(decision.released)
         if decision.trail is not None:
             self._trails.left(*decision.trail)
         if live is not None and decision.attach is not None:

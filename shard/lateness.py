@@ -22,8 +22,11 @@ class Lateness:
         self._last.append(seconds)
         metrics.LATENESS_SECONDS.observe(seconds)
 
-    def take_p99_ms(self) -> float:
-        """Return the 99th percentile since the last call, 0 when there was no tick."""
+    def take_ms(self) -> tuple[float, float]:
+        """Return the median and the 99th percentile since the last call, 0 if there was no tick."""
         ordered = sorted(self._last)
         self._last.clear()
-        return ordered[len(ordered) * 99 // 100] * 1000 if ordered else 0.0
+        if not ordered:
+            return 0.0, 0.0
+        p50, p99 = (ordered[len(ordered) * percent // 100] for percent in (50, 99))
+        return p50 * 1000, p99 * 1000

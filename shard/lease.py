@@ -18,14 +18,11 @@ from common.grid import Slot
 from common.limits import (
     LEASE_MS,
     LEASE_RENEWALS,
-    POSTGRES_SECONDS_MAX,
     REDIS_SECONDS_MAX,
-    SPARE_SECONDS,
 )
 from shard import metrics
 from shard.patience import bounded
-from shard.ports import Journal, Leases
-from shard.routes import Routes
+from shard.ports import Leases
 
 _log = structlog.get_logger()
 
@@ -35,36 +32,18 @@ RENEW_SECONDS = LEASE_SECONDS / LEASE_RENEWALS
 
 @attrs.frozen
 class Lease:
-    routes: Routes
+    slot: Slot
     until: float
     """By trio's clock."""
 
 
-async def wait_lease(leases: Leases, journal: Journal, holder: str) -> Lease:
-    """Stand by as a spare until a slot is free, and take it."""
-    is_said = False
-    while True:
-        try:
-            lease = await _try_slots(leases, journal, holder)
-            if lease is not None:
-                return lease
-            trouble = None
-        except Trouble as error:
-            trouble = str(error)
-        if not is_said:
-            _log.info("standing by as a spare", holder=holder, trouble=trouble)
-            is_said = True
-        await trio.sleep(SPARE_SECONDS)
-
-
-async def _try_slots(leases: Leases, journal: Journal, holder: str) -> Lease | None:
-    topology = await bounded(POSTGRES_SECONDS_MAX, journal.topology)
-    for slot in map(Slot, range(topology.shard_count)):
-        started = trio.current_time()
-        if await bounded(REDIS_SECONDS_MAX, lambda: leases.acquire(slot, holder)):  # noqa: B023
-            metrics.LEASES.labels("acquired").inc()
-            return Lease(Routes(slot, topology.shard_count), started + LEASE_SECONDS)
-    return None
+async def try_lease(leases: Leases, slot: Slot, holder: str) -> Lease | None:
+    """Take ``slot`` for ``holder`` if it is free. Trouble."""
+    started = trio.current_time()
+    if not await bounded(REDIS_SECONDS_MAX, lambda: leases.acquire(slot, holder)):
+        return None
+    metrics.LEASES.labels("acquired").inc()
+    return Lease(slot, started + LEASE_SECONDS)
 
 
 Work = Callable[[Callable[[], None]], Awaitable[None]]
@@ -76,7 +55,7 @@ async def hold(leases: Leases, lease: Lease, holder: str, work: Work) -> None:
 
     Work that ends by itself gives the slot back.
     """
-    slot = lease.routes.slot
+    slot = lease.slot
     with trio.CancelScope(deadline=lease.until) as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_renew, leases, slot, holder, scope)

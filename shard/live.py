@@ -33,6 +33,8 @@ class Live:
     phase: int = attrs.field(init=False)
     is_resting: bool = True
     is_lost: bool = False
+    is_new: bool = False
+    """Whether it was at work when it was loaded, and has not ticked here."""
     kept_due: int = 0
     """``due`` at the time of the last snapshot."""
     kept_tick: Tick = attrs.field(init=False)

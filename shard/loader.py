@@ -7,12 +7,14 @@ bug that would end each process in turn; so it is left alone, and the others of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import attrs
 import structlog
 import trio
 
+from common.bus import Forward
+from common.envelopes import Released
 from common.errors import Trouble
 from common.grid import ChunkId, Tick
 from common.journal import Taken
@@ -23,8 +25,10 @@ from common.limits import (
     REDIS_SECONDS_MAX,
     TAKE_BATCH_MAX,
 )
+from shard.awaited import Awaited
 from shard.border import Border
 from shard.chunks import Chunks
+from shard.emission import Emission
 from shard.live import Live
 from shard.outbox import Outbox
 from shard.patience import bounded, insist, next_pause
@@ -50,6 +54,9 @@ class Loader:
     _holder: str
     _seed: int
     _loaded: Callable[[ChunkId], None]
+    _awaited: Awaited
+    _look: Callable[[], Awaitable[None]]
+    """Looks at the topology; what is then no longer ours is not taken."""
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     async def list_chunks(self) -> None:
@@ -57,15 +64,24 @@ class Loader:
 
         Behind them, those that were left empty: whoever holds them sees to their collection.
         """
+        epoch = self._routes.topology.epoch
         inhabited = await insist("listing chunks", POSTGRES_SECONDS_MAX, self._journal.chunks)
         empty = await insist("listing chunks", POSTGRES_SECONDS_MAX, self._journal.leftovers)
-        self._chunks.want(*(one for one in (*inhabited, *empty) if self._routes.is_ours(one)))
+        self._awaited.settle(epoch)
+        self._chunks.want(*(one for one in (*inhabited, *empty) if self._is_to_be_taken(one)))
+
+    def _is_to_be_taken(self, chunk: ChunkId) -> bool:
+        return self._routes.is_ours(chunk) and not self._awaited.covers(chunk)
 
     async def run(self) -> None:
         """Load what is pending, until cancelled."""
         pause = 0.0
         while True:
             await self._chunks.wait_pending()
+            # What is no longer ours is another's to load; what has become ours is listed again.
+            self._chunks.unwant(
+                [one for one in self._chunks.pending if not self._is_to_be_taken(one)]
+            )
             batch = list(self._chunks.pending)[:TAKE_BATCH_MAX]
             try:
                 await self.load(batch)
@@ -81,7 +97,9 @@ class Loader:
             wanted = [
                 chunk
                 for chunk in chunks
-                if self._chunks.peek(chunk) is None and chunk not in self._chunks.spoilt
+                if self._chunks.peek(chunk) is None
+                and chunk not in self._chunks.spoilt
+                and self._is_to_be_taken(chunk)
             ]
             for start in range(0, len(wanted), TAKE_BATCH_MAX):
                 await self._take(wanted[start : start + TAKE_BATCH_MAX])
@@ -89,16 +107,23 @@ class Loader:
     async def _take(self, chunks: list[ChunkId]) -> None:
         await bounded(POSTGRES_SECONDS_MAX, lambda: self._chunks.wait_forgotten(chunks))
         await self._claim([chunk for chunk in chunks if chunk not in self._chunks.pending])
+        topology = self._routes.topology.epoch
         taken = await bounded(
-            POSTGRES_SECONDS_MAX, lambda: self._journal.take(chunks, self._holder)
+            POSTGRES_SECONDS_MAX, lambda: self._journal.take(chunks, self._holder, topology)
         )
+        if not taken:
+            await self._look()  # It has changed.
+            return
         epochs = {one.chunk: one.epoch for one in taken}
         published = await bounded(REDIS_SECONDS_MAX, lambda: self._bus.fence(epochs))
         for one in taken:
             # Some ms of replay each: the chunks that tick already come in between.
             await self._outbox.wait_room()
             await trio.lowlevel.checkpoint()
-            self._begin(one, published)
+            if self._routes.is_ours(one.chunk):
+                self._begin(one, published)
+            else:
+                self._give_up(one.chunk)
 
     async def _claim(self, chunks: list[ChunkId]) -> None:
         """Let another finish who is about to create one of ``chunks``, for as long as it may take.
@@ -114,6 +139,13 @@ class Loader:
                     return
                 await trio.sleep(BACKOFF_SECONDS_MIN)
 
+    def _give_up(self, chunk: ChunkId) -> None:
+        """It has become another's while we took it, and its new owner may wait for us."""
+        self._chunks.unwant([chunk])
+        forward = Forward(self._routes.slot_of(chunk), Released(chunk))
+        self._outbox.put(Emission(forwards=(forward,)))
+        self._loaded(chunk)
+
     def _begin(self, taken: Taken, published: Mapping[ChunkId, Tick]) -> None:
         try:
             recovered = recover(taken, published.get(taken.chunk), self._seed)
@@ -126,6 +158,7 @@ class Loader:
             self._outbox.put(emission)
         live = Live(recovered.chunk, taken.epoch)
         live.kept_tick = taken.tick
+        live.is_new = not live.may_rest
         for agent in recovered.chunk.agents.values():
             if agent.transfer is not None:
                 self._border.found(agent.transfer, agent.id, live.id)

@@ -11,6 +11,7 @@ from functools import partial
 import trio
 import trio_asyncio
 
+from common.adapters.clock import SystemClock
 from common.adapters.otlp import open_spans
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_journal import PostgresJournal
@@ -28,11 +29,16 @@ async def run(
     settings: Settings,
     *,
     name: str,
+    metrics_host: str = "127.0.0.1",
     metrics_port: int,
     stop: trio.Event,
+    drain: trio.Event,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve as ``name`` until ``stop``; started with the real metrics port (0: a free one)."""
+    """Serve as ``name`` until ``stop``, or until all is handed over after ``drain``.
+
+    Started with the real metrics port (0: a free one).
+    """
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("a shard needs DATABASE_URL and REDIS_URL")
     async with (
@@ -43,14 +49,24 @@ async def run(
         trio.open_nursery() as nursery,
     ):
         outside = Outside(
-            RedisShardBus(redis), RedisLeases(redis), PostgresJournal(postgres), spans=spans
+            RedisShardBus(redis),
+            RedisLeases(redis),
+            PostgresJournal(postgres),
+            SystemClock(),
+            spans=spans,
         )
         ended = trio.Event()
         port: int = await nursery.start(
-            partial(serve_private, metrics_port, partial(_missing, outside), stop=ended)
+            partial(
+                serve_private,
+                metrics_port,
+                partial(_missing, outside),
+                stop=ended,
+                host=metrics_host,
+            )
         )
         task_status.started(port)
-        await serve(outside, name, stop)
+        await serve(outside, name, stop, drain)
         ended.set()  # Who watches us on the private port sees us to the end.
 
 

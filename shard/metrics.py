@@ -17,6 +17,11 @@ LATENESS_SECONDS = Histogram(
     "How much later than due a tick began",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
+PAUSE_SECONDS = Histogram(
+    "tessera_shard_reshard_pause_seconds",
+    "How long a chunk at work stood still on its way here: last tick due there to first tick here",
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2, 5),
+)
 JOURNAL_SECONDS = Histogram(
     "tessera_shard_journal_commit_seconds",
     "Time to commit one batch of inputs",

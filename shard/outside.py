@@ -6,7 +6,7 @@ import attrs
 
 from common.limits import COLLECT_SECONDS
 from common.traces import NO_SPANS, Spans
-from shard.ports import Bus, Journal, Leases
+from shard.ports import Bus, Clock, Journal, Leases
 
 
 @attrs.frozen
@@ -14,6 +14,7 @@ class Outside:
     bus: Bus
     leases: Leases
     journal: Journal
+    clock: Clock
     collect_seconds: float = COLLECT_SECONDS
     """Shorter in simulations; the gateways' must be the same."""
     spans: Spans = NO_SPANS

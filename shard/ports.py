@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from common.bus import Outgoing, RanOut, Received, SlotBeat
+from common.bus import Outgoing, RanOut, Received
 from common.grid import AgentId, ChunkId, Epoch, SessionId, Slot, Tick, TransferId
 from common.journal import (
     Committed,
@@ -20,10 +20,10 @@ from common.journal import (
     Row,
     Snapshot,
     Taken,
-    Topology,
     TransferState,
     World,
 )
+from common.topology import ProcessBeat, SlotBeat, Survey, Topologies
 
 
 class Bus(Protocol):
@@ -81,6 +81,23 @@ class Bus(Protocol):
 
     async def beat(self, slot: Slot, beat: SlotBeat) -> None: ...
 
+    async def beat_process(self, process: str, beat: ProcessBeat) -> None: ...
+
+    async def part(self, process: str) -> None:
+        """``process`` ends: from now on it has no beat."""
+
+    async def survey(self, process: str) -> Survey:
+        """Who is there, as ``process`` sees it."""
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        """The position of the last news ("0": before any).
+
+        Waits up to ``wait_ms`` for some after ``after``, and then returns that.
+        """
+
+    async def announce(self) -> None:
+        """Have everybody look at the topology."""
+
     async def ping(self) -> None: ...
 
 
@@ -104,7 +121,10 @@ class Journal(Protocol):
 
     async def world(self) -> World: ...
 
-    async def topology(self) -> Topology: ...
+    async def topologies(self) -> Topologies: ...
+
+    async def begin_topology(self, epoch: int) -> Topologies:
+        """Put in force what is wanted, if that is of ``epoch``. Safe to repeat."""
 
     async def chunks(self) -> Sequence[ChunkId]:
         """Every chunk that has an agent in it or a journal not yet covered by a snapshot."""
@@ -112,8 +132,13 @@ class Journal(Protocol):
     async def leftovers(self) -> Sequence[ChunkId]:
         """Every chunk that was saved with nobody in it, and not collected since."""
 
-    async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
-        """Make them ours: create those that do not exist, raise every epoch, in one transaction."""
+    async def take(
+        self, chunks: Sequence[ChunkId], holder: str, topology: int | None = None
+    ) -> Sequence[Taken]:
+        """Make them ours: create those that do not exist, raise every epoch, in one transaction.
+
+        Returns none, and takes none, when the topology in force is not of epoch ``topology``.
+        """
 
     async def generation(self, chunk: ChunkId) -> tuple[int, Tick]:
         """The generation and last known tick of ``chunk``; (1, 0) if it never existed.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from common.envelopes import Released
 from common.grid import ChunkId
 from common.journal import Retired, Snapshot
 from common.limits import POSTGRES_SECONDS_MAX, RECORD_BATCH_MAX
@@ -28,6 +29,7 @@ async def record(
     kept: Callable[[Keep], None],
     collected: Callable[[Retired], None],
     left_alone: Callable[[Retired], None],
+    released: Callable[[Released], None],
 ) -> None:
     """Record until ``records`` is closed and empty; hand each question on to ``ask``."""
     while batch := await records.take(RECORD_BATCH_MAX):
@@ -38,6 +40,8 @@ async def record(
                 kept(keep)
             for question in emission.asks:
                 ask(question)
+            for parted in emission.released:
+                released(parted)
         await _collect(batch, journal, collected, left_alone)
 
 
@@ -70,4 +74,6 @@ async def _collect(
 
 def _snapshot(keep: Keep) -> Snapshot:
     chunk = keep.chunk
-    return Snapshot(chunk.id, keep.epoch, chunk.tick, encode_chunk(chunk), digest(chunk))
+    return Snapshot(
+        chunk.id, keep.epoch, chunk.tick, encode_chunk(chunk), digest(chunk), keep.is_final
+    )

@@ -34,7 +34,9 @@ def recover(taken: Taken, published: Tick | None, seed: int) -> Recovered:
     replay = _Replay(taken, _start(taken, seed), published or Tick(0))
     rows = _by_tick(taken)
     replay.run_to(max([taken.tick, replay.published, *rows]), rows)
-    if published is None and (taken.state is not None or rows):
+    if taken.is_final:
+        pass  # Nothing happened that nobody saw.
+    elif published is None and (taken.state is not None or rows):
         # Redis has lost what was shown. It can't have been more than this, or a silent while.
         replay.run_on(LOST_TICKS)
     else:

@@ -1,69 +1,81 @@
-"""A shard process' life: wait for a slot, serve it, and begin again when it is lost.
+"""A shard process' life: it serves the slots that fall to it, until it is told to end.
 
-Nothing of a slot outlives its lease. On ``stop`` the slot is put in order and given back.
+Told to ``drain`` it hands over one slot after the other and takes none; told to ``stop`` it puts
+all of them in order at once. Either way they are given back, and nothing is lost if it is cut off.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-import structlog
 import trio
 
-from common import topics
+from common.errors import Trouble
 from common.journal import World
-from common.limits import POSTGRES_SECONDS_MAX
-from shard.lease import Lease, hold, wait_lease
+from common.limits import POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
+from common.topology import Topologies
+from shard.crew import Crew
+from shard.outlook import Outlook
 from shard.outside import Outside
-from shard.patience import insist
-from shard.slot import serve_slot
+from shard.patience import bounded, insist
+from shard.pruning import prune
+from shard.pulse import pulse
 
 T = TypeVar("T")
 
-_log = structlog.get_logger()
+
+async def serve(outside: Outside, name: str, stop: trio.Event, drain: trio.Event) -> None:
+    """Serve until ``stop``, or until all is handed over after ``drain``."""
+    found = await _until((stop, drain), partial(_find, outside))
+    if found is None:
+        return  # Nothing is ours yet.
+    world, topologies = found
+    outlook = Outlook(outside.bus, outside.journal, name, topologies)
+    async with trio.open_nursery() as aside, trio.open_nursery() as serving:
+        crew = Crew(outside, outlook, name, world.seed, serving)
+        aside.start_soon(pulse, outside.bus, crew)
+        aside.start_soon(prune, outside.journal)
+        aside.start_soon(_drain_at, drain, crew)
+        await _until((stop,), crew.run)
+        crew.stop()
+        await _wait_ended(crew)
+        aside.cancel_scope.cancel()
+    with suppress(Trouble):  # Then its beat runs out.
+        await bounded(REDIS_SECONDS_MAX, lambda: outside.bus.part(name))
 
 
-async def serve(outside: Outside, name: str, stop: trio.Event) -> None:
-    """Serve one slot after another until ``stop``."""
-    for tenure in itertools.count(1):
-        holder = topics.holder(name, tenure)
-        found = await _until(stop, partial(_find, outside, holder))
-        if found is None:
-            return
-        await _serve_one(outside, holder, *found, stop)
+async def _find(outside: Outside) -> tuple[World, Topologies]:
+    journal = outside.journal
+    world = await insist("reading the world", POSTGRES_SECONDS_MAX, journal.world)
+    return world, await insist("reading the topology", POSTGRES_SECONDS_MAX, journal.topologies)
 
 
-async def _find(outside: Outside, holder: str) -> tuple[Lease, World]:
-    world = await insist("reading the world", POSTGRES_SECONDS_MAX, outside.journal.world)
-    return await wait_lease(outside.leases, outside.journal, holder), world
+async def _wait_ended(crew: Crew) -> None:
+    for tenure in crew.serving:
+        await tenure.ended.wait()
 
 
-async def _serve_one(
-    outside: Outside, holder: str, lease: Lease, world: World, stop: trio.Event
-) -> None:
-    _log.info("slot taken", slot=lease.routes.slot, holder=holder)
-    await hold(
-        outside.leases,
-        lease,
-        holder,
-        lambda lose: serve_slot(outside, lease.routes, holder, world.seed, stop, lose),
-    )
+async def _drain_at(drain: trio.Event, crew: Crew) -> None:
+    await drain.wait()
+    with suppress(Trouble):  # It finds out by itself within LOOK_SECONDS.
+        await crew.drain()
 
 
-async def _until(stop: trio.Event, call: Callable[[], Awaitable[T]]) -> T | None:
-    """Return what ``call`` returns; None when ``stop`` came first."""
+async def _until(ends: Sequence[trio.Event], call: Callable[[], Awaitable[T]]) -> T | None:
+    """Return what ``call`` returns; None when one of ``ends`` came first."""
     result: T | None = None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_at, stop, nursery.cancel_scope)
-        if not stop.is_set():
+        for end in ends:
+            nursery.start_soon(_cancel_at, end, nursery.cancel_scope)
+        if not any(end.is_set() for end in ends):
             result = await call()
         nursery.cancel_scope.cancel()
     return result
 
 
-async def _cancel_at(stop: trio.Event, scope: trio.CancelScope) -> None:
-    await stop.wait()
+async def _cancel_at(end: trio.Event, scope: trio.CancelScope) -> None:
+    await end.wait()
     scope.cancel()

@@ -19,11 +19,13 @@ from common.limits import (
     SHUTDOWN_SECONDS_MAX,
 )
 from shard.aftermath import Aftermath
+from shard.awaited import Awaited
 from shard.beats import Beats
 from shard.border import Border
 from shard.chunks import Chunks
 from shard.collector import Collector
 from shard.ground import Ground
+from shard.handover import Handover
 from shard.inbox import Inbox
 from shard.inquiry import Inquiry
 from shard.intake import Intake
@@ -31,9 +33,10 @@ from shard.lateness import Lateness
 from shard.loader import Loader
 from shard.metronome import Metronome
 from shard.outbox import Outbox
+from shard.outlook import Outlook
 from shard.outside import Outside
+from shard.pauses import PauseMeter
 from shard.presence import Presence
-from shard.pruning import prune
 from shard.publisher import publish
 from shard.receiver import Receiver
 from shard.recorder import record
@@ -63,16 +66,29 @@ class _Slot:
     collector: Collector
     receiver: Receiver
     presence: Presence
+    handover: Handover
+    awaited: Awaited
     beats: Beats
 
 
-def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: trio.Nursery) -> _Slot:
+def _wire(
+    outside: Outside,
+    outlook: Outlook,
+    routes: Routes,
+    holder: str,
+    seed: int,
+    nursery: trio.Nursery,
+) -> _Slot:
+    look = outlook.look_at_topology
     inbox, trails, lateness, metronome = Inbox(), Trails(), Lateness(), Metronome()
     outbox, records = Outbox(PUBLISH_QUEUE_MAX), Outbox(RECORD_QUEUE_MAX)
     border = Border(inbox, outbox, routes, outside.journal)
     way = Way(outside.spans)
     aftermath = Aftermath(outbox, inbox, border, trails, routes, way)
-    chunks = Chunks(nursery, Ticking(metronome, outbox, aftermath, lateness).run)
+    pauses = PauseMeter(outside.clock, routes)
+    chunks = Chunks(nursery, Ticking(metronome, outbox, aftermath, lateness, pauses).run)
+    awaited = Awaited(routes, chunks, inbox, pauses)
+    handover = Handover(chunks, routes, inbox, outbox, outside.clock)
     loader = Loader(
         outside.bus,
         outside.leases,
@@ -84,8 +100,10 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         holder,
         seed,
         inbox.release,
+        awaited,
+        look,
     )
-    inquiry = Inquiry(outside.journal, loader, chunks)
+    inquiry = Inquiry(outside.journal, loader, chunks, look)
     return _Slot(
         inbox,
         outbox,
@@ -95,34 +113,38 @@ def _wire(outside: Outside, routes: Routes, holder: str, seed: int, nursery: tri
         chunks,
         Ground(chunks),
         loader,
-        Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed, way),
+        Intake(inbox, outbox, chunks, trails, routes, outside.journal, inquiry, seed, awaited, way),
         Snapshots(chunks, outbox),
         Collector(outside.bus, chunks, inbox, outbox, inquiry.forget, outside.collect_seconds),
         Receiver(outside.bus, inbox, routes.slot),
         Presence(outside.bus, chunks, inbox),
-        Beats(outside.bus, routes, holder, chunks, lateness, inbox, outbox, records),
+        handover,
+        awaited,
+        Beats(routes, holder, chunks, lateness, inbox, outbox, records, handover, pauses),
     )
 
 
 async def serve_slot(
     outside: Outside,
+    outlook: Outlook,
     routes: Routes,
     holder: str,
     seed: int,
     stop: trio.Event,
     lose: Callable[[], None],
+    wired: Callable[[Beats, Handover], None],
 ) -> None:
     """Serve the chunks of ``routes.slot`` until ``stop``, then put everything in order.
 
-    ``lose`` cancels us: it is called when the slot turns out not to be ours any more.
+    ``lose`` cancels us: it is called when the slot turns out not to be ours any more. ``wired`` is
+    told how to see how it is doing.
     """
     async with trio.open_nursery() as sending, trio.open_nursery() as living:
-        slot = _wire(outside, routes, holder, seed, living)
+        slot = _wire(outside, outlook, routes, holder, seed, living)
+        wired(slot.beats, slot.handover)
         sending.start_soon(_publish, slot, outside, routes, holder, lose)
         sending.start_soon(_record, slot, outside)
         living.start_soon(slot.metronome.run)
-        living.start_soon(slot.beats.run)
-        living.start_soon(prune, outside.journal)
         living.start_soon(_live, slot, living)
         await stop.wait()
         sending.cancel_scope.deadline = trio.current_time() + SHUTDOWN_SECONDS_MAX - RELEASE_SECONDS
@@ -130,6 +152,7 @@ async def serve_slot(
             await slot.intake.finish()
         # A tick awaits nothing, so every chunk stops between two.
         living.cancel_scope.cancel()
+        slot.handover.leave_all()
         slot.snapshots.keep_all()
         slot.outbox.close()
 
@@ -137,6 +160,8 @@ async def serve_slot(
 async def _live(slot: _Slot, nursery: trio.Nursery) -> None:
     # Until it is known which chunks have somebody in them, none may be taken for empty.
     await slot.loader.list_chunks()
+    nursery.start_soon(slot.handover.run)
+    nursery.start_soon(slot.awaited.run, slot.loader.list_chunks)
     nursery.start_soon(slot.loader.run)
     nursery.start_soon(slot.ground.run)
     nursery.start_soon(slot.intake.run)
@@ -175,4 +200,5 @@ async def _record(slot: _Slot, outside: Outside) -> None:
         kept=slot.snapshots.kept,
         collected=slot.collector.collected,
         left_alone=slot.collector.left_alone,
+        released=slot.handover.released,
     )

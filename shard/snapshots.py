@@ -36,10 +36,9 @@ class Snapshots:
                     self.keep(live)
 
     def keep_all(self) -> None:
-        """Have all saved that changed: the shard is about to end."""
+        """Have all saved for the last time: the slot is about to end."""
         for live in self._chunks:
-            if live.has_changed:
-                self.keep(live)
+            self._outbox.put(Emission(keeps=last_keeps(live)))
 
     def keep(self, live: Live) -> None:
         live.is_keeping = True
@@ -52,6 +51,16 @@ class Snapshots:
         if live is not None and live.epoch == keep.epoch:
             live.kept_tick = keep.chunk.tick
             live.is_keeping = False
+
+
+def last_keeps(live: Live) -> tuple[Keep, ...]:
+    """Return how to save ``live`` for the last time: not at all when there is nothing to add.
+
+    Of what is at work it is also said that it stopped just there.
+    """
+    if not live.has_changed and live.is_resting:
+        return ()
+    return (Keep(live.state, live.epoch, is_final=True),)
 
 
 def _is_due(live: Live, due: int) -> bool:

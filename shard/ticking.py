@@ -18,6 +18,7 @@ from shard.lateness import Lateness
 from shard.live import Live
 from shard.metronome import Metronome, due_time, next_due
 from shard.outbox import Outbox
+from shard.pauses import PauseMeter
 from shard.world.tick import advance
 
 
@@ -27,6 +28,7 @@ class Ticking:
     _outbox: Outbox
     _aftermath: Aftermath
     _lateness: Lateness
+    _pauses: PauseMeter
 
     async def run(self, live: Live) -> None:
         """Tick until ``live`` may rest, or is lost."""
@@ -48,6 +50,9 @@ class Ticking:
         self._lateness.add(trio.current_time() - due_time(live.phase, due))
 
     def _tick(self, live: Live) -> None:
+        if live.is_new:
+            live.is_new = False
+            self._pauses.began(live.id)
         started = perf_counter()
         before, inputs = live.state, live.waiting
         result = advance(before, inputs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import attrs
 
 from common.limits import (
+    ABLE_MS_MAX,
     BEAT_MS_MAX,
     COOLDOWN_MS,
     CREATION_MS,
@@ -31,5 +32,6 @@ class Durations:
     creation_ms: int = CREATION_MS
     deltas_kept_ms: int = DELTAS_KEPT_MS
     beat_ms_max: int = BEAT_MS_MAX
+    able_ms_max: int = ABLE_MS_MAX
     remembered_ms: int = SESSION_HOURS_MAX * 3_600_000
     """Fences, bindings and lines: longer than any session, so that nobody misses them."""

@@ -11,7 +11,8 @@ from common.accounts import Account, ApiKey, NameTaken, Session
 from common.adapters.memory_postgres import MemoryPostgres
 from common.envelopes import SessionLine
 from common.grid import AgentId, CommandId, SessionId
-from common.journal import Known, Topology, World
+from common.journal import Known, World
+from common.topology import Topologies, Topology
 
 
 class MemoryAccounts:
@@ -22,9 +23,13 @@ class MemoryAccounts:
         await self._postgres.reached("reading the world")
         return self._postgres.world
 
-    async def topology(self) -> Topology:
+    async def topologies(self) -> Topologies:
         await self._postgres.reached("reading the topology")
-        return self._postgres.topology
+        return self._postgres.topologies
+
+    async def ask_reshard(self, shard_count: int) -> Topology:
+        await self._postgres.reached("asking for shards")
+        return self._postgres.ask_reshard(shard_count)
 
     async def create(self, account: Account, key: ApiKey) -> None:
         await self._postgres.reached("creating an agent")
@@ -47,12 +52,22 @@ class MemoryAccounts:
 
     async def key(self, key_id: str) -> ApiKey | None:
         await self._postgres.reached("reading a key")
-        return self._postgres.keys.get(key_id)
+        key = self._postgres.keys.get(key_id)
+        return self._as_it_is(key) if key else None
+
+    def _as_it_is(self, key: ApiKey) -> ApiKey:
+        return attrs.evolve(key, is_banned=key.agent in self._postgres.banned)
 
     async def keys(self, agent: AgentId) -> Sequence[ApiKey]:
         await self._postgres.reached("reading keys")
         mine = (key for key in self._postgres.keys.values() if key.agent == agent)
-        return sorted(mine, key=lambda key: (key.created_at, key.key_id))
+        in_order = sorted(mine, key=lambda key: (key.created_at, key.key_id))
+        return [self._as_it_is(key) for key in in_order]
+
+    async def rehash(self, key_id: str, secret_hash: bytes) -> None:
+        await self._postgres.reached("hashing a key anew")
+        if (key := self._postgres.keys.get(key_id)) is not None:
+            self._postgres.keys[key_id] = attrs.evolve(key, secret_hash=secret_hash)
 
     async def used(self, key_id: str, at: datetime) -> None:
         await self._postgres.reached("noting a key's use")
@@ -73,8 +88,10 @@ class MemoryAccounts:
         sessions = self._postgres.sessions
         if session.session not in sessions:
             self._end([s for s in self._live() if s.agent == session.agent], session.created_at)
-            revoked_at = self._postgres.keys[session.key_id].revoked_at
-            sessions[session.session] = attrs.evolve(session, ended_at=revoked_at)
+            over_since = self._postgres.keys[
+                session.key_id
+            ].revoked_at or self._postgres.banned.get(session.agent)
+            sessions[session.session] = attrs.evolve(session, ended_at=over_since)
         return sorted(
             other.session
             for other in sessions.values()

@@ -10,6 +10,7 @@ from typing import Literal
 
 import trio
 
+from common import topics
 from common.adapters.beside import beside
 from common.adapters.memory_redis import Bound, Bucket, MemoryRedis, Subscriber
 from common.bus import (
@@ -26,13 +27,15 @@ from common.bus import (
 )
 from common.envelopes import CommandOffered, Replaced, SessionEnded, SessionLine, ToShard
 from common.errors import Unavailable
-from common.grid import AgentId, ChunkId, GatewayId, SessionId, Tick
+from common.grid import AgentId, ChunkId, GatewayId, SessionId, Slot, Tick
 from common.limits import (
+    DRAIN_TOLD_MS,
     EXPIRED_ANSWERS_MAX,
     INVALID_ANSWERS_MAX,
     OFFER_FORGOTTEN_MS,
     SLOT_STREAM_MAX,
 )
+from common.topology import Survey
 
 _ANSWERS_MAX = {"invalid": INVALID_ANSWERS_MAX, "expired": EXPIRED_ANSWERS_MAX}
 _EPSILON = 1e-6  # Trio's clock counts in fractions: who waited as told must find a whole token.
@@ -237,6 +240,26 @@ class MemoryGatewayBus:
             slots=frozenset(held),
             busiest=busiest_of(slots),
         )
+
+    async def survey(self) -> Survey:
+        await self._redis.turn("survey")
+        return self._redis.survey(with_beats=True)
+
+    async def drain(self, slot: Slot) -> bool:
+        await self._redis.turn("drain")
+        holder = self._redis.holder(slot)
+        if holder is not None:
+            process = topics.process_of(holder)
+            self._redis.drains[process] = self._redis.now_ms() + DRAIN_TOLD_MS
+            self._redis.stir()
+        return holder is not None
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        return await self._redis.news(after, wait_ms)
+
+    async def announce(self) -> None:
+        await self._redis.turn("announce")
+        self._redis.stir()
 
     async def ping(self) -> None:
         await self._redis.turn("ping")

@@ -25,12 +25,12 @@ from common.journal import (
     Row,
     Snapshot,
     Taken,
-    Topology,
     TransferFact,
     TransferState,
     World,
 )
 from common.limits import PAST_SNAPSHOTS_MAX
+from common.topology import Topologies
 
 _SESSIONS_KEPT = timedelta(days=1)
 _TRANSFERS_KEPT_MS = 3_600_000
@@ -45,9 +45,14 @@ class MemoryJournal:
         await self._postgres.reached("reading the world")
         return self._postgres.world
 
-    async def topology(self) -> Topology:
+    async def topologies(self) -> Topologies:
         await self._postgres.reached("reading the topology")
-        return self._postgres.topology
+        return self._postgres.topologies
+
+    async def begin_topology(self, epoch: int) -> Topologies:
+        await self._postgres.reached("changing the topology")
+        self._postgres.begin_topology(epoch)
+        return self._postgres.topologies
 
     async def chunks(self) -> Sequence[ChunkId]:
         await self._postgres.reached("listing chunks")
@@ -58,14 +63,20 @@ class MemoryJournal:
         kept = self._postgres.chunks.items()
         return sorted(id for id, chunk in kept if chunk.snapshot is not None and chunk.empty)
 
-    async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
+    async def take(
+        self, chunks: Sequence[ChunkId], holder: str, topology: int | None = None
+    ) -> Sequence[Taken]:
         await self._postgres.reached("taking chunks")
+        if topology not in (None, self._postgres.topology.epoch):
+            return []
         taken = []
         for id in sorted(set(chunks)):
             epoch = self._postgres.next_epoch()
             chunk = self._postgres.chunks.setdefault(id, KeptChunk(epoch))
+            kept = chunk.snapshot
+            is_final = kept is not None and kept.is_final and kept.epoch == chunk.epoch
             chunk.epoch, chunk.holder = epoch, holder
-            taken.append(_taken(id, chunk))
+            taken.append(_taken(id, chunk, is_final))
         return taken
 
     async def generation(self, chunk: ChunkId) -> tuple[int, Tick]:
@@ -241,7 +252,7 @@ class MemoryJournal:
         chunk.journal = {key: row for key, row in chunk.journal.items() if key[0] > oldest}
 
 
-def _taken(id: ChunkId, chunk: KeptChunk) -> Taken:
+def _taken(id: ChunkId, chunk: KeptChunk, is_final: bool) -> Taken:
     kept = chunk.snapshot
     return Taken(
         chunk=id,
@@ -251,6 +262,7 @@ def _taken(id: ChunkId, chunk: KeptChunk) -> Taken:
         state=kept.state if kept else None,
         digest=kept.digest if kept else None,
         rows=tuple(_for_recovery(row) for row in chunk.after),
+        is_final=is_final,
     )
 
 

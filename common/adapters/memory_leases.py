@@ -16,7 +16,10 @@ class MemoryLeases:
         await self._redis.turn("acquire")
         if self._redis.holder(slot) not in (None, holder):
             return False
+        is_new = self._redis.holder(slot) is None
         self._extend(slot, holder)
+        if is_new:
+            self._redis.stir()
         return True
 
     async def renew(self, slot: Slot, holder: str) -> bool:
@@ -30,6 +33,7 @@ class MemoryLeases:
         await self._redis.turn("release")
         if self._redis.holder(slot) == holder:
             del self._redis.leases[slot]
+            self._redis.stir()
 
     async def claim(self, chunks: Sequence[ChunkId], holder: str) -> bool:
         await self._redis.turn("claim")

@@ -18,7 +18,9 @@ from common.accounts import Account, ApiKey, Session
 from common.envelopes import AckLine, ResultLine, SessionEnded
 from common.errors import InDoubt, Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
-from common.journal import Known, Row, Snapshot, Topology, TransferState, World
+from common.journal import Known, Row, Snapshot, TransferState, World
+from common.operators import Audited, Moderation, OperatorToken
+from common.topology import Topologies, Topology
 
 
 @attrs.define
@@ -71,6 +73,9 @@ class MemoryPostgres:
     now_ms: Callable[[], int]
     world: World = attrs.field(factory=lambda: World("wld_memory", seed=1))
     topology: Topology = attrs.field(factory=lambda: Topology(epoch=1, shard_count=1))
+    """In force."""
+    wanted: Topology | None = None
+    """None while nothing else is wanted."""
     down: bool = False
     """Every call is Unavailable."""
     commit_doubt: Literal["written", "lost"] | None = None
@@ -82,7 +87,28 @@ class MemoryPostgres:
     chunks: dict[ChunkId, KeptChunk] = attrs.field(factory=dict)
     commands: dict[tuple[SessionId, CommandId], KeptCommand] = attrs.field(factory=dict)
     transfers: dict[TransferId, KeptTransfer] = attrs.field(factory=dict)
+    operator_tokens: dict[str, OperatorToken] = attrs.field(factory=dict)
+    audit: list[Audited] = attrs.field(factory=list)
+    banned: dict[AgentId, datetime] = attrs.field(factory=dict)
+    moderation: Moderation = attrs.field(factory=Moderation)
     _last_epoch: int = 0
+    _last_topology: int = 0
+
+    @property
+    def topologies(self) -> Topologies:
+        return Topologies(self.topology, self.wanted or self.topology)
+
+    def ask_reshard(self, shard_count: int) -> Topology:
+        if shard_count == self.topology.shard_count:
+            self.wanted = None
+        elif self.wanted is None or self.wanted.shard_count != shard_count:
+            self._last_topology = max(self._last_topology, self.topology.epoch) + 1
+            self.wanted = Topology(self._last_topology, shard_count)
+        return self.topologies.wanted
+
+    def begin_topology(self, epoch: int) -> None:
+        if self.wanted is not None and self.wanted.epoch == epoch:
+            self.topology, self.wanted = self.wanted, None
 
     async def reached(self, doing: str) -> None:
         """The round trip; what follows it happens at once, as in a transaction."""

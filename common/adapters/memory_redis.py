@@ -12,12 +12,14 @@ from collections import deque
 import attrs
 import trio
 
+from common import topics
 from common.adapters.durations import Durations
-from common.bus import Delta, GatewayBeat, Inbound, Restored, SlotBeat
+from common.bus import Delta, GatewayBeat, Inbound, Restored
 from common.envelopes import SessionLine, ToGateway, ToShard
 from common.errors import Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, GatewayId, SessionId, Slot, Tick
-from common.limits import INBOUND_MAX
+from common.limits import INBOUND_MAX, SHARDS_MAX
+from common.topology import ProcessBeat, SlotBeat, SlotState, Survey
 
 BEGINNING_MS = 1_750_000_000_000  # Any time of day will do: it makes numbers look like real ones.
 RECONNECT_SECONDS = 0.05  # As long as the real subscription waits before its first try.
@@ -98,6 +100,8 @@ class MemoryRedis:
         self._down = False
         self._up = trio.Event()
         self._position = 0
+        self._news = 0
+        self._announced = trio.Event()
         self.forget()
 
     def forget(self) -> None:
@@ -116,6 +120,8 @@ class MemoryRedis:
         self.creations: dict[ChunkId, tuple[str, float]] = {}
         self.gateway_beats: dict[GatewayId, tuple[float, GatewayBeat]] = {}
         self.slot_beats: dict[Slot, tuple[float, SlotBeat]] = {}
+        self.process_beats: dict[str, tuple[float, ProcessBeat]] = {}
+        self.drains: dict[str, float] = {}
 
     @property
     def down(self) -> bool:
@@ -129,6 +135,7 @@ class MemoryRedis:
             self.cut()
             for stream in self.slots.values():
                 self._wake(stream)
+            self._wake_hearers()
         else:
             self._up.set()
             self._up = trio.Event()
@@ -174,6 +181,41 @@ class MemoryRedis:
     def _wake(self, stream: SlotStream) -> None:
         stream.arrived.set()
         stream.arrived = trio.Event()
+
+    # News, and who is there
+
+    def stir(self) -> None:
+        """There is news."""
+        self._news += 1
+        self._wake_hearers()
+
+    def _wake_hearers(self) -> None:
+        self._announced.set()
+        self._announced = trio.Event()
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        await self.turn("news")
+        with trio.move_on_after(wait_ms / 1_000):
+            while self._news <= int(after):
+                await self._announced.wait()
+                self.check("news")
+        return str(max(self._news, int(after)))
+
+    def survey(self, process: str = "", *, with_beats: bool = False) -> Survey:
+        now_ms = self.now_ms()
+        oldest_ms = now_ms - self.durations.beat_ms_max
+        slots: dict[Slot, SlotState] = {}
+        for slot in map(Slot, range(SHARDS_MAX)):
+            holder, stream = self.holder(slot), self.slots.get(slot)
+            waiting = len(stream.entries) if stream else 0
+            if holder or waiting:
+                at_ms, beat = self.slot_beats.get(slot, (0.0, None))
+                fresh = beat if with_beats and at_ms > oldest_ms else None
+                slots[slot] = SlotState(holder and topics.process_of(holder), waiting, fresh)
+        beats = self.process_beats.items()
+        able_ms = now_ms - self.durations.able_ms_max
+        processes = {name: beat for name, (at_ms, beat) in beats if at_ms > able_ms}
+        return Survey(slots, processes, self.drains.get(process, 0.0) > now_ms)
 
     def send(self, gateway: GatewayId, message: ToGateway) -> None:
         for subscriber in self.subscribers:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 
 from common.adapters.memory_redis import Bound, DeltaStream, Fence, MemoryRedis
-from common.bus import Delta, Outgoing, PublishedDelta, RanOut, Received, Refusal, SlotBeat
+from common.bus import Delta, Outgoing, PublishedDelta, RanOut, Received, Refusal
 from common.envelopes import AckLine, SessionLine
 from common.grid import ChunkId, Epoch, SessionId, Slot, Tick
 from common.limits import (
@@ -16,6 +16,7 @@ from common.limits import (
     OFFERS_PRUNED,
     SESSION_LINES_MAX,
 )
+from common.topology import ProcessBeat, SlotBeat, Survey
 
 
 class MemoryShardBus:
@@ -169,6 +170,26 @@ class MemoryShardBus:
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._redis.turn("beat")
         self._redis.slot_beats[slot] = (self._redis.now_ms(), beat)
+
+    async def beat_process(self, process: str, beat: ProcessBeat) -> None:
+        await self._redis.turn("beat_process")
+        self._redis.process_beats[process] = (self._redis.now_ms(), beat)
+
+    async def part(self, process: str) -> None:
+        await self._redis.turn("part")
+        self._redis.process_beats.pop(process, None)
+        self._redis.stir()
+
+    async def survey(self, process: str) -> Survey:
+        await self._redis.turn("survey")
+        return self._redis.survey(process)
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        return await self._redis.news(after, wait_ms)
+
+    async def announce(self) -> None:
+        await self._redis.turn("announce")
+        self._redis.stir()
 
     async def ping(self) -> None:
         await self._redis.turn("ping")

@@ -30,7 +30,7 @@ from common.limits import (
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 T = TypeVar("T")
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 8
 """The last of ``ops/migrations`` that this code knows."""
 
 _WRONG_SETTING = (

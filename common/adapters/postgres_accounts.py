@@ -18,12 +18,18 @@ from common.adapters.postgres_rows import (
     read_ack,
     read_known,
     read_result,
-    read_topology,
+    read_topologies,
     read_world,
 )
 from common.envelopes import SessionLine
 from common.grid import AgentId, ChunkId, CommandId, SessionId
-from common.journal import Known, Topology, World
+from common.journal import Known, World
+from common.topology import Topologies, Topology
+
+_READ_KEYS = """
+    select key.*, agent.banned_at is not null as is_banned
+    from api_key key join agent on agent.id = key.agent
+"""
 
 
 class PostgresAccounts:
@@ -33,8 +39,14 @@ class PostgresAccounts:
     async def world(self) -> World:
         return await read_world(self._postgres)
 
-    async def topology(self) -> Topology:
-        return await read_topology(self._postgres)
+    async def topologies(self) -> Topologies:
+        return await read_topologies(self._postgres)
+
+    async def ask_reshard(self, shard_count: int) -> Topology:
+        (row,) = await self._postgres.write(
+            "asking for shards", "select * from ask_reshard($1)", shard_count
+        )
+        return Topology(row["epoch"], row["shard_count"])
 
     async def create(self, account: Account, key: ApiKey) -> None:
         try:
@@ -88,18 +100,24 @@ class PostgresAccounts:
         )
 
     async def key(self, key_id: str) -> ApiKey | None:
-        rows = await self._postgres.read(
-            "reading a key", "select * from api_key where key_id = $1", key_id
-        )
+        rows = await self._postgres.read("reading a key", f"{_READ_KEYS} where key_id = $1", key_id)
         return _key(rows[0]) if rows else None
 
     async def keys(self, agent: AgentId) -> Sequence[ApiKey]:
         rows = await self._postgres.read(
             "reading keys",
-            "select * from api_key where agent = $1 order by created_at, key_id",
+            f"{_READ_KEYS} where agent = $1 order by key.created_at, key_id",
             agent,
         )
         return [_key(row) for row in rows]
+
+    async def rehash(self, key_id: str, secret_hash: bytes) -> None:
+        await self._postgres.write(
+            "hashing a key anew",
+            "update api_key set secret_hash = $2 where key_id = $1",
+            key_id,
+            secret_hash,
+        )
 
     async def used(self, key_id: str, at: datetime) -> None:
         await self._postgres.write(
@@ -238,6 +256,7 @@ def _key(row: asyncpg.Record) -> ApiKey:
         expires_at=row["expires_at"],
         last_used_at=row["last_used_at"],
         revoked_at=row["revoked_at"],
+        is_banned=row["is_banned"],
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from common.adapters.postgres import Postgres
-from common.adapters.postgres_rows import ANSWER_COLUMNS, read_known, read_topology, read_world
+from common.adapters.postgres_rows import ANSWER_COLUMNS, read_known, read_topologies, read_world
 from common.envelopes import AckLine, SessionEnded
 from common.errors import Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, SessionId, Tick, TransferId
@@ -27,12 +27,12 @@ from common.journal import (
     Row,
     Snapshot,
     Taken,
-    Topology,
     TransferFact,
     TransferState,
     World,
 )
 from common.limits import PAST_SNAPSHOTS_MAX, PRUNE_ROWS_MAX, RETRIES_MAX
+from common.topology import Topologies
 
 _OWN_ROW = "journal_pkey"
 _RACES = ("command_pkey", "transfer_pkey", _OWN_ROW)
@@ -49,8 +49,12 @@ class PostgresJournal:
     async def world(self) -> World:
         return await read_world(self._postgres)
 
-    async def topology(self) -> Topology:
-        return await read_topology(self._postgres)
+    async def topologies(self) -> Topologies:
+        return await read_topologies(self._postgres)
+
+    async def begin_topology(self, epoch: int) -> Topologies:
+        await self._postgres.write("changing the topology", "select begin_topology($1)", epoch)
+        return await self.topologies()
 
     async def chunks(self) -> Sequence[ChunkId]:
         rows = await self._postgres.read("listing chunks", "select id from occupied order by id")
@@ -62,9 +66,11 @@ class PostgresJournal:
         )
         return [ChunkId(row["chunk"]) for row in rows]
 
-    async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
+    async def take(
+        self, chunks: Sequence[ChunkId], holder: str, topology: int | None = None
+    ) -> Sequence[Taken]:
         rows = await self._postgres.write(
-            "taking chunks", "select * from take_chunks($1, $2)", chunks, holder
+            "taking chunks", "select * from take_chunks($1, $2, $3)", chunks, holder, topology
         )
         heads = [row for row in rows if row["row_tick"] is None]
         journals: dict[str, list[Row]] = {row["chunk"]: [] for row in heads}
@@ -125,7 +131,7 @@ class PostgresJournal:
     ) -> frozenset[ChunkId]:
         answers = await self._postgres.write(
             "saving chunks",
-            "select save_snapshots($1, $2, $3, $4, $5, $6, $7)",
+            "select save_snapshots($1, $2, $3, $4, $5, $6, $7, $8)",
             *_columns(
                 (
                     (s.chunk, s.epoch, s.tick, s.state, s.digest, s.chunk in empty)
@@ -134,6 +140,7 @@ class PostgresJournal:
                 6,
             ),
             PAST_SNAPSHOTS_MAX,
+            [snapshot.is_final for snapshot in snapshots],
         )
         return frozenset(answers[0][0])
 
@@ -282,4 +289,5 @@ def _taken(row: asyncpg.Record, journal: Sequence[Row]) -> Taken:
         state=row["state"],
         digest=row["digest"],
         rows=tuple(journal),
+        is_final=row["final"],
     )

@@ -11,7 +11,8 @@ from common.adapters.postgres import Postgres
 from common.envelopes import AckLine, ResultLine
 from common.frames import Position
 from common.grid import ChunkId, CommandId, SessionId, Tick
-from common.journal import Known, Topology, World
+from common.journal import Known, World
+from common.topology import Topologies, Topology
 
 ANSWER_COLUMNS = (
     "session, id, seq, tick,"
@@ -24,9 +25,15 @@ async def read_world(postgres: Postgres) -> World:
     return World(row["id"], row["seed"])
 
 
-async def read_topology(postgres: Postgres) -> Topology:
-    (row,) = await postgres.read("reading the topology", "select epoch, shard_count from topology")
-    return Topology(row["epoch"], row["shard_count"])
+async def read_topologies(postgres: Postgres) -> Topologies:
+    (row,) = await postgres.read(
+        "reading the topology",
+        "select epoch, shard_count, wanted_epoch, wanted_count from topology",
+    )
+    in_force = Topology(row["epoch"], row["shard_count"])
+    if row["wanted_epoch"] is None:
+        return Topologies(in_force, in_force)
+    return Topologies(in_force, Topology(row["wanted_epoch"], row["wanted_count"]))
 
 
 def read_known(row: asyncpg.Record) -> Known:

@@ -21,6 +21,7 @@ from common.adapters.metrics import INBOUND_LOST
 from common.adapters.redis import Redis, read_script
 from common.adapters.redis_link import Word
 from common.adapters.redis_subscription import RedisSubscription
+from common.adapters.redis_survey import announce, read_survey, wait_news
 from common.bus import (
     Binding,
     Delta,
@@ -28,7 +29,6 @@ from common.bus import (
     Inbound,
     Offer,
     Restored,
-    SlotBeat,
     Verdict,
     WorldCounts,
     busiest_of,
@@ -37,12 +37,15 @@ from common.bus import (
 from common.envelopes import CommandOffered, SessionEnded, SessionLine, ToGateway
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick
 from common.limits import (
+    DRAIN_TOLD_MS,
     EXPIRED_ANSWERS_MAX,
     INBOUND_MAX,
     INVALID_ANSWERS_MAX,
+    NEWS_KEPT,
     OFFER_FORGOTTEN_MS,
     SLOT_STREAM_MAX,
 )
+from common.topology import SlotBeat, Survey
 
 _OFFER = read_script("offer")
 _DELTAS_AFTER = read_script("deltas_after")
@@ -55,6 +58,7 @@ _STRIKE = read_script("strike")
 _WATCHING = read_script("watching")
 _BEAT = read_script("beat")
 _COUNTS = read_script("counts")
+_DRAIN = read_script("drain")
 
 _ANSWERS_MAX = {"invalid": INVALID_ANSWERS_MAX, "expired": EXPIRED_ANSWERS_MAX}
 _DELTAS_PREFIX = topics.deltas(ChunkId(""))
@@ -236,6 +240,20 @@ class RedisGatewayBus:
             slots=frozenset(Slot(int(slot)) for slot in held),
             busiest=busiest_of(slot_beats),
         )
+
+    async def survey(self) -> Survey:
+        return await read_survey(self._redis, self._durations, with_beats=True)
+
+    async def drain(self, slot: Slot) -> bool:
+        keys = [topics.lease(slot), topics.NEWS]
+        words: list[Word] = [topics.DRAIN_PREFIX, DRAIN_TOLD_MS, NEWS_KEPT]
+        return await self._redis.call(_DRAIN, keys, words) == 1
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        return await wait_news(self._redis, after, wait_ms)
+
+    async def announce(self) -> None:
+        await announce(self._redis)
 
     async def ping(self) -> None:
         await self._redis.command("PING")

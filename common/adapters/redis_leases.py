@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from common import topics
 from common.adapters.durations import Durations
 from common.adapters.redis import Redis, read_script
+from common.adapters.redis_link import Word
 from common.grid import ChunkId, Slot
+from common.limits import NEWS_KEPT
 
 _ACQUIRE = read_script("acquire")
 _RENEW = read_script("renew")
@@ -26,14 +28,15 @@ class RedisLeases:
         self._creation_ms = (durations or Durations()).creation_ms
 
     async def acquire(self, slot: Slot, holder: str) -> bool:
-        keys = [topics.lease(slot), topics.SLOTS]
-        return await self._redis.call(_ACQUIRE, keys, [slot, holder, self._lease_ms]) == 1
+        keys = [topics.lease(slot), topics.SLOTS, topics.NEWS]
+        words: list[Word] = [slot, holder, self._lease_ms, NEWS_KEPT]
+        return await self._redis.call(_ACQUIRE, keys, words) == 1
 
     async def renew(self, slot: Slot, holder: str) -> bool:
         return await self._redis.call(_RENEW, [topics.lease(slot)], [holder, self._lease_ms]) == 1
 
     async def release(self, slot: Slot, holder: str) -> None:
-        await self._redis.call(_YIELD, [topics.lease(slot)], [holder])
+        await self._redis.call(_YIELD, [topics.lease(slot), topics.NEWS], [holder, NEWS_KEPT])
 
     async def claim(self, chunks: Sequence[ChunkId], holder: str) -> bool:
         keys = [topics.creation(chunk) for chunk in chunks]

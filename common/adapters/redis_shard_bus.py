@@ -13,7 +13,8 @@ from common import topics, wire
 from common.adapters.durations import Durations
 from common.adapters.redis import Redis, read_script
 from common.adapters.redis_link import Word
-from common.bus import Outgoing, PublishedDelta, RanOut, Received, Refusal, SlotBeat
+from common.adapters.redis_survey import announce, read_survey, wait_news
+from common.bus import Outgoing, PublishedDelta, RanOut, Received, Refusal
 from common.envelopes import AckLine, SessionLine, ToShard
 from common.grid import ChunkId, Epoch, SessionId, Slot, Tick
 from common.limits import (
@@ -22,6 +23,7 @@ from common.limits import (
     OFFERS_PRUNED,
     SESSION_LINES_MAX,
 )
+from common.topology import ProcessBeat, SlotBeat, Survey
 
 _PUBLISH = read_script("publish")
 _FENCE = read_script("fence")
@@ -125,6 +127,22 @@ class RedisShardBus:
 
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._redis.call(_BEAT, [topics.SLOTS], [slot, wire.encode(beat)])
+
+    async def beat_process(self, process: str, beat: ProcessBeat) -> None:
+        await self._redis.call(_BEAT, [topics.PROCESSES], [process, wire.encode(beat)])
+
+    async def part(self, process: str) -> None:
+        await self._redis.command("HDEL", topics.PROCESSES, process)
+        await announce(self._redis)
+
+    async def survey(self, process: str) -> Survey:
+        return await read_survey(self._redis, self._durations, process)
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        return await wait_news(self._redis, after, wait_ms)
+
+    async def announce(self) -> None:
+        await announce(self._redis)
 
     async def ping(self) -> None:
         await self._redis.command("PING")

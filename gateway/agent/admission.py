@@ -35,7 +35,7 @@ from gateway.agent.docket import Docket, resumed_docket
 from gateway.agent.knock import Knock, Resume
 from gateway.agent.lines import unbroken, wait_lines
 from gateway.agent.outside import Outside, ask_postgres, ask_redis
-from gateway.http.problems import Problem
+from gateway.http.problems import BANNED, Problem
 from gateway.switchboard import SessionMessage
 
 UNAUTHORIZED = Problem("unauthorized", "Send the token of a live session: Bearer <session_token>.")
@@ -68,7 +68,9 @@ class Visitor:
 
 async def identify(knock: Knock, outside: Outside) -> Visitor | Problem:
     session = await ask_postgres(session_of(knock.token, outside.accounts, outside.clock))
-    if session is None:
+    if session == "banned":
+        return BANNED
+    if session == "unauthorized":
         return UNAUTHORIZED
     fresh = await _renew(knock.resume, session, outside)
     return fresh if isinstance(fresh, Problem) else Visitor(session, fresh)

@@ -116,6 +116,7 @@ class Conversation:
             admitted.attached.chunk,
             outside.draw,
             outside.clock.now_ms() + admitted.cooldown_ms,
+            outside.moderator,
         )
         self._errands = Errands(
             self._exchange, self.outbox, outside, self.binding.connection, self._start, self._way

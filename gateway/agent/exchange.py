@@ -45,6 +45,7 @@ from gateway.agent.actions import (
 from gateway.agent.challenges import Asked, Challenges, OpenChallenge
 from gateway.agent.docket import Docket
 from gateway.agent.sitting import Sitting
+from gateway.moderation import Moderator
 
 _command: Callable[[object], Command] = wire.structurer(cast("type[Command]", Command))
 
@@ -61,6 +62,7 @@ class Exchange:
     _draw: Callable[[], bytes]
     """Returns NONCE_BYTES that nobody can guess."""
     _cooldown_until_ms: int = 0
+    _moderator: Moderator = attrs.field(factory=Moderator)
     _challenges: Challenges = attrs.field(factory=Challenges, init=False)
     _unforgiven: bool = attrs.field(default=True, init=False)
     """Whether there may be strikes to forgive; earlier connections may have left some."""
@@ -187,6 +189,10 @@ class Exchange:
         """Why ``asked`` need not be proven at all; empty when it must be."""
         if not self.sitting.may(asked.command):
             return self.reject(asked.id, "scope_missing", now_ms)
+        if isinstance(asked.command, Say) and (
+            gag := self._moderator.gag(self.sitting.agent, asked.command.text, now_ms)
+        ):
+            return self.reject(asked.id, gag.code, now_ms, gag.retry_after_ms)
         if not isinstance(asked.command, Say) and self.docket.is_busy:
             return self.reject(asked.id, "in_flight", now_ms)
         if (wait_ms := self._cooldown_until_ms - now_ms) > 0:

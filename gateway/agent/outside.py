@@ -20,6 +20,7 @@ from common.grid import ChunkId, GatewayId, SessionId
 from common.limits import NONCE_BYTES, POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
 from common.settings import Settings
 from common.traces import NO_SPANS, Spans
+from gateway.moderation import Moderator
 from gateway.ports import Accounts, Bus, Clock
 from gateway.stream.feeds import Listener
 from gateway.switchboard import SessionMessage
@@ -81,6 +82,7 @@ class Outside:
     stop: trio.Event
     draw: Callable[[], bytes] = _draw
     spans: Spans = NO_SPANS
+    moderator: Moderator = attrs.field(factory=Moderator)
 
 
 async def ask_redis(call: Awaitable[T]) -> T:

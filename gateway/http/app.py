@@ -27,12 +27,14 @@ from gateway.http import agents, health, keys, sessions, signup, upgrades, world
 from gateway.http.bodies import read_body
 from gateway.http.exchange import Exchange
 from gateway.http.outside import Outside
-from gateway.http.pages import CONTENT_SECURITY_POLICY, Page, read_pages
+from gateway.http.pages import Page, read_pages
 from gateway.http.problems import Problem, details_of, unavailable
 from gateway.http.route import Ask, Done, Route
 from gateway.http.specs import spec_pages
 from gateway.http.tracing import call_of
 from gateway.metrics import HTTP_ANSWERS, HTTP_SECONDS
+from gateway.ops.record import record
+from gateway.ops.routes import operator_routes
 
 log = structlog.get_logger(__name__)
 
@@ -55,13 +57,19 @@ def make_app(outside: Outside) -> QuartTrio:
             methods=[route.method],
         )
     for page in (*read_pages(), *spec_pages(routes)):
-        app.add_url_rule(page.path, page.path, _view_of_page(page), methods=["GET"])
+        app.add_url_rule(
+            page.path,
+            page.path,
+            _view_of_page(page),
+            methods=["GET"],
+            strict_slashes=page.path != "/ops/",  # People type it without.
+        )
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Trouble, _on_trouble)
     app.register_error_handler(trio.TooSlowError, _on_trouble)
     app.register_error_handler(Exception, _on_bug)
     app.before_request(partial(_begin, outside.spans))
-    app.after_request(partial(_finish, outside.spans))
+    app.after_request(partial(_finish, outside))
     return app
 
 
@@ -82,6 +90,7 @@ def all_routes(outside: Outside) -> tuple[Route[Any, Any], ...]:
         *world.world_routes(outside),
         *health.ROUTES,
         *upgrades.ROUTES,
+        *operator_routes(),
     )
 
 
@@ -114,7 +123,8 @@ async def _carry_out(route: Route[Any, Any], outside: Outside, named: str) -> ob
         return body
     address = client_address(request.scope, outside.settings.trusted_proxies)
     with trio.fail_after(ANSWER_SECONDS_MAX):
-        return await route.handle(Ask(outside, caller, body, named, address))
+        query = dict(request.args.lists())
+        return await route.handle(Ask(outside, caller, body, named, address, query))
 
 
 def _authorization() -> str:
@@ -127,8 +137,8 @@ def _view_of_page(page: Page) -> View:
         headers = {"ETag": f'"{page.etag}"', "Cache-Control": "no-cache"}
         if request.if_none_match.contains_weak(page.etag):
             return Response(b"", 304, headers)
-        if page.content_type.startswith("text/html"):
-            headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        if page.policy:
+            headers["Content-Security-Policy"] = page.policy
         return Response(page.data, 200, headers, content_type=page.content_type)
 
     return view
@@ -142,7 +152,9 @@ async def _begin(spans: Spans) -> None:
     g.began, g.began_ns = trio.current_time(), spans.now_ns()
 
 
-async def _finish(spans: Spans, response: Response) -> Response:
+async def _finish(outside: Outside, response: Response) -> Response:
+    if (unrecorded := await record(outside, response)) is not None:
+        response = _refusal(unrecorded)
     response.headers["X-Trace-Id"] = g.trace_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
@@ -155,6 +167,7 @@ async def _finish(spans: Spans, response: Response) -> Response:
             response.headers.pop(name, None)
     rule = request.url_rule.rule if request.url_rule else access_log.NO_ROUTE
     access_log.note_route(request.scope, rule)
+    spans = outside.spans
     if spans.is_on and is_sampled(g.call.trace):
         spans.record(_span(rule, response.status_code, spans.now_ns()))
     HTTP_ANSWERS.labels(rule, str(response.status_code)).inc()
@@ -181,6 +194,7 @@ def _span(rule: str, status: int, ended_ns: int) -> Span:
 
 
 def _refusal(problem: Problem, more: Mapping[str, str] | None = None) -> Response:
+    g.refused_with = problem.code
     return Response(
         wire.encode(details_of(problem, g.trace_id)),
         problem.status,

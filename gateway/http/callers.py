@@ -1,7 +1,8 @@
 """Who makes a call: nobody in particular, the holder of an API key, or of a session.
 
 Each function takes the ``Authorization`` header, "" when there is none, and answers with who it
-is or with 401, which never says why. A key's ``last_used_at`` is kept up to date here.
+is or with 401, which never says why; with 403 to a banned agent. A key's ``last_used_at`` is kept
+up to date here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from common.errors import Trouble
 from common.limits import KEY_USED_SECONDS
 from gateway.access import bearer_of, key_of, session_of
 from gateway.http.outside import Outside
-from gateway.http.problems import Problem
+from gateway.http.problems import BANNED, Problem
 
 
 async def anybody(_outside: Outside, _authorization: str) -> None:
@@ -21,8 +22,11 @@ async def anybody(_outside: Outside, _authorization: str) -> None:
 
 
 async def key_holder(outside: Outside, authorization: str) -> ApiKey | Problem:
-    key = await key_of(bearer_of(authorization), outside.accounts, outside.clock)
-    if key is None:
+    hashing = outside.settings.hashing_keys
+    key = await key_of(bearer_of(authorization), outside.accounts, outside.clock, hashing)
+    if key == "banned":
+        return BANNED
+    if key == "unauthorized":
         return Problem(
             "unauthorized", "This call needs a live API key: Authorization: Bearer tsk_..."
         )
@@ -34,12 +38,16 @@ async def key_holder(outside: Outside, authorization: str) -> ApiKey | Problem:
 
 async def session_holder(outside: Outside, authorization: str) -> Session | Problem:
     session = await session_of(bearer_of(authorization), outside.accounts, outside.clock)
-    if session is not None and await _has_left(outside, session):
+    if session == "banned":
+        return BANNED
+    if isinstance(session, Session) and await _has_left(outside, session):
         await outside.accounts.end_session(session.session, outside.clock.now())
-        session = None
-    return session or Problem(
-        "unauthorized", "This call needs a live session's token: Authorization: Bearer tss_..."
-    )
+        session = "unauthorized"
+    if session == "unauthorized":
+        return Problem(
+            "unauthorized", "This call needs a live session's token: Authorization: Bearer tss_..."
+        )
+    return session
 
 
 async def _has_left(outside: Outside, session: Session) -> bool:

@@ -77,7 +77,8 @@ async def make_key(ask: Ask[ApiKey, MakeKey]) -> MadeKey | Problem:
     expires_at = earliest(asked, ask.caller.expires_at)
     token = new_token(Kind.API_KEY)
     label = ask.body.label or ""
-    key = ApiKey(token.id, ask.caller.agent, token.hash, label, scopes, now, expires_at)
+    hashed = ask.outside.settings.hashing_keys.hash(token)
+    key = ApiKey(token.id, ask.caller.agent, hashed, label, scopes, now, expires_at)
     await ask.outside.accounts.add_key(key)
     return MadeKey(token.id, token.text, listed(scopes), time_or_none(expires_at))
 

@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common.limits import CHUNKS_PER_VIEW_MAX
 from common.refusals import ProblemCode
 from gateway.http.callers import anybody, key_holder, session_holder
 from gateway.http.problems import STATUSES, ProblemDetails
+from gateway.http.queries import QUERY_OF
 from gateway.http.route import Done, Route
 from gateway.http.schema import Schema, Schemas
+from gateway.ops.callers import VIEWER, AtLeast
 
 _ABOUT = (
     "A persistent, shared grid world for agents. How to join and play: /skill.md. The WebSocket"
@@ -39,28 +40,6 @@ _MEANINGS: Mapping[ProblemCode, str] = {
     "rate_limited": "Too many of these calls; wait for retry_after_ms.",
     "internal": "A mistake of the server's; trace_id finds it in its log.",
     "unavailable": "Redis or PostgreSQL can't be reached; try again after retry_after_ms.",
-}
-
-_CHUNK = r"-?[0-9]{1,8}:-?[0-9]{1,8}"
-_QUERY_OF: Mapping[str, list[Schema]] = {
-    "/v1/agent": [
-        {"name": "resume", "in": "query", "schema": {"type": "string"}},
-        {"name": "last_seq", "in": "query", "schema": {"type": "integer", "minimum": 0}},
-    ],
-    "/v1/spectate/ws": [
-        {
-            "name": "chunks",
-            "in": "query",
-            "required": True,
-            "description": f"1 to {CHUNKS_PER_VIEW_MAX} chunk ids, with commas between.",
-            "example": "0:0,1:0",
-            "schema": {
-                "type": "string",
-                "pattern": rf"^{_CHUNK}(,{_CHUNK}){{0,{CHUNKS_PER_VIEW_MAX - 1}}}$",
-            },
-        },
-        {"name": "last_event_id", "in": "query", "schema": {"type": "string"}},
-    ],
 }
 
 
@@ -95,7 +74,7 @@ def _operation(route: Route[Any, Any], schemas: Schemas) -> Schema:
         "security": _security(route),
         "responses": _responses(route, schemas),
     }
-    if parameters := [*_path_parameters(route.path), *_QUERY_OF.get(route.path, ())]:
+    if parameters := [*_path_parameters(route.path), *QUERY_OF.get(route.path, ())]:
         operation["parameters"] = parameters
     if route.body is not type(None):
         schema = schemas.received(route.body)
@@ -114,6 +93,8 @@ def _operation_id(route: Route[Any, Any]) -> str:
 
 
 def _tag(path: str) -> str:
+    if path.startswith("/ops/"):
+        return "operators"
     match = re.match(r"/v1/([a-z]+)", path)
     return match[1] if match else "service"
 
@@ -127,6 +108,8 @@ def _path_parameters(path: str) -> list[Schema]:
 
 
 def _security(route: Route[Any, Any]) -> list[Schema]:
+    if isinstance(route.caller, AtLeast):
+        return [{"operator": []}]
     if route.caller is key_holder:
         return [{"apiKey": []}]
     return [{"session": []}] if route.caller is session_holder else []
@@ -147,6 +130,10 @@ def _implied(route: Route[Any, Any]) -> tuple[ProblemCode, ...]:
     implied: tuple[ProblemCode, ...] = ("internal", "unavailable")
     if route.caller is not anybody:
         implied += ("unauthorized",)
+    if route.caller in (key_holder, session_holder):
+        implied += ("banned",)
+    if isinstance(route.caller, AtLeast) and route.caller is not VIEWER:
+        implied += ("role_missing",)
     if route.body is not type(None):
         implied += ("request_timeout", "too_large", "unsupported_media_type", "validation_failed")
     return implied
@@ -207,7 +194,7 @@ def _spectate() -> Schema:
         "summary": "Watch: the spectators' stream, which does not end (see /asyncapi.json)",
         "tags": ["spectate"],
         "security": [],
-        "parameters": [*_QUERY_OF["/v1/spectate/ws"], last],
+        "parameters": [*QUERY_OF["/v1/spectate/ws"], last],
         "responses": {
             "200": {
                 "description": "Server-sent events.",
@@ -220,6 +207,7 @@ def _spectate() -> Schema:
 
 _PAGES = (
     ("/", "text/html", "The live viewer"),
+    ("/ops/", "text/html", "The operators' page"),
     ("/skill.md", "text/markdown", "How an agent joins and plays"),
     ("/openapi.json", "application/json", "This document"),
     ("/asyncapi.json", "application/json", "The document of the streams"),
@@ -243,6 +231,12 @@ _SECURITY: Schema = {
         "scheme": "bearer",
         "bearerFormat": "tsk_<key_id>_<secret><checksum>",
         "description": "An API key, from signup or POST /v1/keys.",
+    },
+    "operator": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "tso_...",
+        "description": "An operator's token, from `tessera ops token` or POST /ops/tokens.",
     },
     "session": {
         "type": "http",

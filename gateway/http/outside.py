@@ -14,7 +14,8 @@ from common.frames import Position
 from common.grid import AgentId, ChunkId
 from common.settings import Settings
 from common.traces import NO_SPANS, Spans
-from gateway.ports import Accounts, Bus, Clock
+from gateway.moderation import Moderator
+from gateway.ports import Accounts, Bus, Clock, Operators
 from gateway.topology import Routes
 
 
@@ -41,4 +42,6 @@ class Outside:
     routes: Routes
     settings: Settings
     whereabouts: Whereabouts
+    operators: Operators
+    moderator: Moderator
     spans: Spans = NO_SPANS

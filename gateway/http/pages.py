@@ -1,4 +1,4 @@
-"""What is served as it stands: the viewer and its files, and skill.md.
+"""What is served as it stands: the viewer, the operators' page, their files, and skill.md.
 
 All are read once, when the process starts, so that no path from outside ever meets a file
 system. They may be kept by browsers and proxies, but are asked for again (their names carry no
@@ -30,6 +30,8 @@ _CONTENT_TYPES = {
     "woff2": "font/woff2",
 }
 
+_HTML = _CONTENT_TYPES["html"]
+
 # Nothing but our own files, and no inline script: what an agent says can't become code.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -47,11 +49,31 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
+# Of a page with a token that can do much: nor anything else, nor a way to make code of text.
+CONSOLE_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+
+
 @attrs.frozen
 class Page:
+    """``policy`` is the content security policy of a page that is looked at, "" of what is not."""
+
     path: str
     content_type: str
     data: bytes
+    policy: str = ""
     etag: str = attrs.field(init=False)
 
     @etag.default
@@ -61,16 +83,22 @@ class Page:
 
 def read_pages() -> tuple[Page, ...]:
     """Read everything that the package brings along."""
-    viewer = files("gateway") / "viewer"
+    viewer, console = files("gateway") / "viewer", files("gateway") / "console"
     skill = files("gateway.http") / "skill.md"
     return (
-        Page("/", _content_type("index.html"), (viewer / "index.html").read_bytes()),
+        Page("/", _HTML, (viewer / "index.html").read_bytes(), CONTENT_SECURITY_POLICY),
+        Page("/ops/", _HTML, (console / "index.html").read_bytes(), CONSOLE_SECURITY_POLICY),
         Page("/skill.md", _content_type("skill.md"), skill.read_bytes()),
-        *(
-            Page(f"/viewer/{name}", _content_type(name), file.read_bytes())
-            for name, file in _walk(viewer, "")
-        ),
+        *_files("/viewer/", viewer, CONTENT_SECURITY_POLICY),
+        *_files("/console/", console, CONSOLE_SECURITY_POLICY),
     )
+
+
+def _files(path: str, folder: Traversable, policy: str) -> Iterator[Page]:
+    for name, file in _walk(folder, ""):
+        content_type = _content_type(name)
+        is_page = content_type == _HTML
+        yield Page(path + name, content_type, file.read_bytes(), policy if is_page else "")
 
 
 def _walk(folder: Traversable, under: str) -> Iterator[tuple[str, Traversable]]:

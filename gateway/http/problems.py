@@ -65,6 +65,9 @@ class Problem:
         return {"Retry-After": str(math.ceil(self.retry_after_ms / 1000))}
 
 
+BANNED = Problem("banned", "An operator has banned this agent.")
+
+
 @attrs.frozen
 class FieldError:
     """One thing that is wrong in a body, ``path`` from its root ``$``."""

@@ -5,7 +5,7 @@ Values only: ``app`` serves them and ``openapi`` describes them, so the two can'
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -28,6 +28,8 @@ class Ask(Generic[C, B]):
     named: str
     """The id in the path, "" when the path has none. Any text at all."""
     address: str
+    query: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    """What follows the path, by name; each may be there several times."""
 
 
 @attrs.frozen

@@ -47,7 +47,8 @@ async def sign_up(ask: Ask[None, SignUp]) -> SignedUp | Problem:
     agent = AgentId(f"agt_{new_id()}")
     token = new_token(Kind.API_KEY)
     account = Account(agent, ask.body.name, now, ChunkId(SPAWN_CHUNK), x=None, y=None)
-    key = ApiKey(token.id, agent, token.hash, label="", scopes=ALL_SCOPES, created_at=now)
+    hashed = ask.outside.settings.hashing_keys.hash(token)
+    key = ApiKey(token.id, agent, hashed, label="", scopes=ALL_SCOPES, created_at=now)
     try:
         await ask.outside.accounts.create(account, key)
     except NameTaken:

@@ -25,12 +25,14 @@ from ops.up.child import Born, Spec, give_birth, lines
 from ops.up.run_folder import Running
 
 HOST = "127.0.0.1"
+_SERVERS = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")  # Its own.
 SETTINGS = (
     "TESSERA_SIGNUPS_PER_MIN", "TESSERA_SESSIONS_PER_MIN", "TESSERA_KEYS_PER_HOUR",
     "TESSERA_COMMANDS_PER_S", "TESSERA_CHAT_PER_MIN", "TESSERA_SPECTATORS_PER_ADDRESS",
 )  # fmt: skip
 END_SECONDS_MAX = 2 * STOP_SECONDS_MAX  # Then it is killed: it has promised half of that.
 ASK_SECONDS = 0.1
+SHARDS_SEEN = 12  # More than anybody asks for here.
 
 
 @attrs.frozen
@@ -74,8 +76,14 @@ class Cluster:
         return run_folder.read(self.data / "run", role, n)
 
     def shards(self) -> Sequence[Running]:
-        numbers = range(self.size.shards + self.size.spares)
-        return [one for n in numbers if (one := self.running("shard", n)) is not None]
+        """Those that run; how many that are may have changed."""
+        return self._running("shard", SHARDS_SEEN)
+
+    def gateways(self) -> Sequence[Running]:
+        return self._running("gateway", self.size.gateways)
+
+    def _running(self, role: str, numbers: int) -> Sequence[Running]:
+        return [one for n in range(numbers) if (one := self.running(role, n)) is not None]
 
     def _port(self, role: str) -> int:
         running = self.running(role)
@@ -121,7 +129,7 @@ def _spec(cluster: Cluster) -> Spec:
         role="up",
         n=0,
         argv=(sys.executable, "-P", "-m", "ops", "up", *options),
-        environment={**generous, "DATABASE_URL": "", "REDIS_URL": ""},
+        environment={**generous, **dict.fromkeys(_SERVERS, "")},
         death_signal=signal.SIGTERM,
     )
 

@@ -20,6 +20,7 @@ from ops.chaos.findings import Findings
 from ops.chaos.injector import Injected, Injector
 from ops.chaos.ledger import Entry
 from ops.chaos.player import Player
+from ops.chaos.reshaping import Change
 from ops.chaos.witness import Witness
 
 SHOWN_MAX = 20  # Violations in full; one broken promise can break a thousand times.
@@ -38,12 +39,41 @@ class Story:
     chronicle: Chronicle
     findings: Findings
     kept: Path
+    changes: Sequence[Change] = ()
 
 
 def show(story: Story, console: Console) -> None:
-    for table in (_faults(story), _kinds(story), _outcomes(story), _streams(story)):
+    what = (_changes(story),) if story.changes else (_faults(story), _kinds(story))
+    for table in (*what, _outcomes(story), _streams(story)):
         console.print(table)
     _verdict(story, console)
+
+
+def _changes(story: Story) -> Table:
+    table = Table(
+        title="What was changed",
+        caption="Pauses: last tick before to first tick after. Seen: from outside, of chunks at"
+        " work; told: by the shards, of those that moved.",
+    )
+    for column in ("change", "took", "moved", "p50", "p99", "max", "stayed", "lost", "told p99"):
+        table.add_column(column, justify="left" if column == "change" else "right")
+    for one in story.changes:
+        table.add_row(
+            one.what,
+            f"{one.seconds:.1f} s",
+            str(len(one.moved)),
+            _milliseconds(percentile(one.moved, 50)),
+            _milliseconds(percentile(one.moved, 99)),
+            _milliseconds(max(one.moved, default=None)),
+            str(len(one.staying)),
+            _milliseconds(max(one.staying, default=None)),
+            _milliseconds(max((told.p99_ms / 1000 for told in one.told), default=None)),
+        )
+    return table
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.0f} ms"
 
 
 def _faults(story: Story) -> Table:

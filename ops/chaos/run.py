@@ -10,7 +10,7 @@ import math
 import random
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import structlog
 import trio
 from rich.console import Console
 
-from common.grid import chunk_id
+from common.grid import ChunkId, chunk_id
 from ops.chaos.chronicle import Chronicle
 from ops.chaos.cluster import Cluster, Size, a_cluster
 from ops.chaos.faults import draw_faults
@@ -31,9 +31,11 @@ from ops.chaos.ledger import ONCE, Ledger
 from ops.chaos.player import HOME_CHUNKS, STAY_SECONDS, Player
 from ops.chaos.referee import Referee
 from ops.chaos.report import Story, show
+from ops.chaos.reshaping import Reshaper
 from ops.chaos.witness import Witness
 
 SETTLE_SECONDS_MAX = 60.0  # Without faults everything in flight ends; a long walk takes a while.
+RESHARDINGS = (4, 3, 8, 1, 2)  # From 2: up and down, some chunks stay and some move.
 JOINING = 4  # Agents that join at a time: they all come in through one chunk.
 SEEN_CHUNKS = HOME_CHUNKS + 1  # Walks do not lead beyond; 25 chunks are what a view may have.
 
@@ -52,6 +54,10 @@ class Order:
     witnesses: int = 3
     size: Size = attrs.field(factory=Size)
     keep: bool = False
+    reshard: Sequence[int] = ()
+    """Instead of faults: change the number of shards to each of these."""
+    roll: bool = False
+    """Instead of faults: replace every process in turn."""
 
 
 async def chaos(order: Order, console: Console) -> bool:
@@ -101,8 +107,8 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         await join_all(players, cluster, stage, stop, leave)
         clock.start()
         log.info("everybody is in, faults begin", agents=len(players), log=str(cluster.log))
-        size = order.size
-        await injector.run(draw_faults(order.seed, order.seconds, size.gateways, size.shards))
+        reshaper = Reshaper(cluster, seen_chunks(), findings, clock.now)
+        await _inflict(order, injector, reshaper)
         await trio.sleep(max(0.0, order.seconds - clock.now()))
         stop.set()
         seconds = clock.now()
@@ -114,8 +120,26 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         await referee.judge_the_end()
         stage.cancel_scope.cancel()
     return Story(
-        order.seed, seconds, injector, players, witnesses, chronicle, findings, cluster.folder
+        order.seed,
+        seconds,
+        injector,
+        players,
+        witnesses,
+        chronicle,
+        findings,
+        cluster.folder,
+        reshaper.changes,
     )
+
+
+async def _inflict(order: Order, injector: Injector, reshaper: Reshaper) -> None:
+    if order.reshard:
+        await reshaper.reshard(order.reshard)
+    if order.roll:
+        await reshaper.roll()
+    if not (order.reshard or order.roll):
+        size = order.size
+        await injector.run(draw_faults(order.seed, order.seconds, size.gateways, size.shards))
 
 
 @attrs.define
@@ -141,12 +165,15 @@ def a_player(
 def a_few_witnesses(
     order: Order, cluster: Cluster, chronicle: Chronicle, findings: Findings
 ) -> list[Witness]:
-    around = range(-SEEN_CHUNKS, SEEN_CHUNKS + 1)
-    chunks = [chunk_id(cx, cy) for cy in around for cx in around]
     return [
-        Witness(f"witness-{n}", cluster.urls, chunks, chronicle, findings)
+        Witness(f"witness-{n}", cluster.urls, seen_chunks(), chronicle, findings)
         for n in range(order.witnesses)
     ]
+
+
+def seen_chunks() -> list[ChunkId]:
+    around = range(-SEEN_CHUNKS, SEEN_CHUNKS + 1)
+    return [chunk_id(cx, cy) for cy in around for cx in around]
 
 
 async def join_all(

@@ -13,7 +13,8 @@ import trio
 
 from common.adapters.memory_postgres import MemoryPostgres
 from common.grid import ChunkId
-from common.journal import Topology, World
+from common.journal import World
+from common.topology import Topology
 from ops.simulate.books import Books
 from ops.simulate.census import Census
 from ops.simulate.cuts import Cuts
@@ -83,23 +84,26 @@ class Cluster:
     def start(self, kind: Literal["shard", "gateway"], number: int) -> None:
         self._births += 1
         name = f"{kind}-{number}.{self._births}"
-        cable, stop = Cable(self.network), trio.Event()
-        role = self._shard(name, cable, stop) if kind == "shard" else self._gateway(name, cable)
-        process = Process(kind, number, name, role, cable, stop)
+        cable, stop, drain = Cable(self.network), trio.Event(), trio.Event()
+        role = (
+            self._shard(name, cable, stop, drain) if kind == "shard" else self._gateway(name, cable)
+        )
+        process = Process(kind, number, name, role, cable, stop, drain)
         self.processes.append(process)
         self.ledger.event(f"{name} starts")
         self.network.start(lambda: self._run(process))
 
-    def _shard(self, name: str, cable: Cable, stop: trio.Event) -> Shard:
+    def _shard(self, name: str, cable: Cable, stop: trio.Event, drain: trio.Event) -> Shard:
         outside = ShardOutside(
             CableShardBus(self.adapters.shard_bus(self.redis), cable),
             CableLeases(self.adapters.leases(self.redis), cable),
             CableJournal(
                 self.adapters.journal(self.postgres), cable, self.writers, self.rerun, name
             ),
+            WallClock(),
             COLLECT_SECONDS,
         )
-        return Shard(outside, name, stop)
+        return Shard(outside, name, stop, drain)
 
     def _gateway(self, name: str, cable: Cable) -> Gateway:
         return Gateway(
@@ -119,6 +123,16 @@ class Cluster:
         except Exception as fell:  # noqa: BLE001  Whatever it is: a process fell by a bug.
             last = traceback.format_exception(fell)
             self.ledger.violate(f"{process.name} fell: {fell!r}\n{''.join(last)[-6_000:]}")
+        if process in self.processes:  # Nobody ended it: it has drained.
+            self.ledger.event(f"{process.name} has drained")
+            self.ledger.count("drains")
+            self.processes.remove(process)
+            self.start(process.kind, process.number)
+
+    def drain(self, process: Process) -> None:
+        """It ends by itself, and is started anew."""
+        self.ledger.event(f"{process.name} is to drain")
+        process.drain.set()
 
     async def kill(self, process: Process) -> None:
         """Return once nothing of it is left."""

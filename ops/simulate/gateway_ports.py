@@ -17,8 +17,9 @@ from common.accounts import Account, ApiKey, Session
 from common.adapters.clock import TrioClock
 from common.bus import Binding, Delta, GatewayBeat, Inbound, Offer, Verdict, WorldCounts
 from common.envelopes import SessionLine
-from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Tick
-from common.journal import Known, Topology, World
+from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick
+from common.journal import Known, World
+from common.topology import Survey, Topologies, Topology
 from gateway.ports import Accounts, Bus
 from ops.simulate.network import Cable
 
@@ -92,6 +93,18 @@ class CableGatewayBus:
     async def counts(self) -> WorldCounts:
         return await self._cable.call(self._bus.counts)
 
+    async def survey(self) -> Survey:
+        return await self._cable.call(self._bus.survey)
+
+    async def drain(self, slot: Slot) -> bool:
+        return await self._cable.call(lambda: self._bus.drain(slot))
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        return await self._cable.call(lambda: self._bus.news(after, wait_ms))
+
+    async def announce(self) -> None:
+        await self._cable.call(self._bus.announce)
+
     async def ping(self) -> None:
         await self._cable.call(self._bus.ping)
 
@@ -104,8 +117,11 @@ class CableAccounts:
     async def world(self) -> World:
         return await self._cable.call(self._accounts.world)
 
-    async def topology(self) -> Topology:
-        return await self._cable.call(self._accounts.topology)
+    async def topologies(self) -> Topologies:
+        return await self._cable.call(self._accounts.topologies)
+
+    async def ask_reshard(self, shard_count: int) -> Topology:
+        return await self._cable.call(lambda: self._accounts.ask_reshard(shard_count))
 
     async def create(self, account: Account, key: ApiKey) -> None:
         await self._cable.call(lambda: self._accounts.create(account, key))
@@ -124,6 +140,9 @@ class CableAccounts:
 
     async def used(self, key_id: str, at: datetime) -> None:
         await self._cable.call(lambda: self._accounts.used(key_id, at))
+
+    async def rehash(self, key_id: str, secret_hash: bytes) -> None:
+        await self._cable.call(lambda: self._accounts.rehash(key_id, secret_hash))
 
     async def revoke(self, agent: AgentId, key_id: str, at: datetime) -> Sequence[SessionId] | None:
         return await self._cable.call(lambda: self._accounts.revoke(agent, key_id, at))

@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from common.envelopes import AckLine, SessionLine
-from common.grid import AgentId, ChunkId, CommandId, SessionId
+from common.grid import AgentId, ChunkId, CommandId, SessionId, Slot
 from ops.simulate.cluster import Cluster
 from ops.simulate.player import Player
 from ops.simulate.watcher import Watcher
@@ -20,6 +20,7 @@ from shard.world.codec import decode_chunk
 from shard.world.state import Agent
 
 STOPS_MAX = 3
+READ_SECONDS = 10.0  # All is calm, so that a message is dealt with in a moment.
 TOLD_SECONDS_MAX = 20.0  # A feed that lost something looks after some seconds.
 LIFE_SECONDS = 5.0  # To take the slots, and to load what has something in it.
 STOP_SECONDS = 6.0  # A shard has SHUTDOWN_SECONDS_MAX to put everything in order.
@@ -37,6 +38,7 @@ async def check_told(cluster: Cluster, watchers: Sequence[Watcher]) -> None:
 
 async def hold_inquest(cluster: Cluster, players: Sequence[Player]) -> None:
     _check_ended(cluster, players)
+    await _check_streams(cluster)
     for _ in range(STOPS_MAX):
         await _stop_shards(cluster)
         if not any(kept.after for kept in cluster.postgres.chunks.values()):
@@ -48,6 +50,19 @@ async def hold_inquest(cluster: Cluster, players: Sequence[Player]) -> None:
     _check_places(cluster, players)
     for chunk in sorted(cluster.postgres.chunks):
         cluster.rerun.check(chunk)
+
+
+async def _check_streams(cluster: Cluster) -> None:
+    """Nothing lies in a slot's stream for ever, whether or not there is such a slot any more."""
+    before = _waiting(cluster)
+    await trio.sleep(READ_SECONDS)
+    for slot, position in sorted(before & _waiting(cluster)):
+        cluster.ledger.violate(f"message {position} lies in the stream of slot {slot} for ever")
+
+
+def _waiting(cluster: Cluster) -> set[tuple[Slot, int]]:
+    streams = cluster.redis.slots.items()
+    return {(slot, entry[0]) for slot, stream in streams for entry in stream.entries}
 
 
 async def _stop_shards(cluster: Cluster) -> None:

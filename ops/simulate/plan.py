@@ -20,6 +20,10 @@ class Fault(enum.StrEnum):
     OUTAGES = "outages"
     FLUSHES = "flushes"
     CLOCKS = "clocks"
+    RESHARDS = "reshards"
+    """The number of shards changes."""
+    DRAINS = "drains"
+    """Shard processes hand over what they have, and end."""
     CUTS = "cuts"
     """Clients lose their connections, and resume elsewhere."""
 

@@ -25,7 +25,7 @@ from gateway.ports import Accounts, Bus
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
-from gateway.topology import Routes
+from gateway.topology import Routes, follow
 from ops.simulate.gateway_ports import WallClock
 from ops.simulate.network import Cable
 from ops.simulate.scheduler import belong_to
@@ -52,6 +52,7 @@ class Process:
     role: Role
     cable: Cable
     stop: trio.Event
+    drain: trio.Event
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
@@ -75,9 +76,10 @@ class Shard:
     _outside: ShardOutside
     _name: str
     _stop: trio.Event
+    _drain: trio.Event
 
     async def run(self) -> None:
-        await serve(self._outside, self._name, self._stop)
+        await serve(self._outside, self._name, self._stop, self._drain)
 
 
 @attrs.define(eq=False)
@@ -110,7 +112,7 @@ class Gateway:
 
     async def _live(self) -> None:
         gateway, settings = GatewayId(self._name), Settings()
-        routes = Routes(await self._accounts.topology())
+        routes = Routes((await self._accounts.topologies()).in_force)
         courier = Courier(self._bus)
         feeds = Feeds(self._bus, courier, routes, gateway, self._collect_seconds)
         switchboard = Switchboard(self._bus, gateway, feeds)
@@ -135,6 +137,7 @@ class Gateway:
                 await nursery.start(courier.run)
                 await nursery.start(feeds.run)
                 await nursery.start(switchboard.run)
+                nursery.start_soon(follow, self._bus, self._accounts, routes)
                 nursery.start_soon(self._agents.run)
                 nursery.start_soon(self._spectators.run)
                 self._nursery = nursery

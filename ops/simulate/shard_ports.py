@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from common.bus import Outgoing, RanOut, Received, SlotBeat
+from common.bus import Outgoing, RanOut, Received
 from common.grid import AgentId, ChunkId, Epoch, SessionId, Slot, Tick, TransferId
 from common.journal import (
     Committed,
@@ -19,10 +19,10 @@ from common.journal import (
     Row,
     Snapshot,
     Taken,
-    Topology,
     TransferState,
     World,
 )
+from common.topology import ProcessBeat, SlotBeat, Survey, Topologies
 from ops.simulate.network import Cable
 from ops.simulate.rerun import Rerun
 from ops.simulate.writers import Writers
@@ -68,6 +68,21 @@ class CableShardBus:
     async def beat(self, slot: Slot, beat: SlotBeat) -> None:
         await self._cable.call(lambda: self._bus.beat(slot, beat))
 
+    async def beat_process(self, process: str, beat: ProcessBeat) -> None:
+        await self._cable.call(lambda: self._bus.beat_process(process, beat))
+
+    async def part(self, process: str) -> None:
+        await self._cable.call(lambda: self._bus.part(process))
+
+    async def survey(self, process: str) -> Survey:
+        return await self._cable.call(lambda: self._bus.survey(process))
+
+    async def news(self, after: str, wait_ms: int) -> str:
+        return await self._cable.call(lambda: self._bus.news(after, wait_ms))
+
+    async def announce(self) -> None:
+        await self._cable.call(self._bus.announce)
+
     async def ping(self) -> None:
         await self._cable.call(self._bus.ping)
 
@@ -101,8 +116,11 @@ class CableJournal:
     async def world(self) -> World:
         return await self._cable.call(self._journal.world)
 
-    async def topology(self) -> Topology:
-        return await self._cable.call(self._journal.topology)
+    async def topologies(self) -> Topologies:
+        return await self._cable.call(self._journal.topologies)
+
+    async def begin_topology(self, epoch: int) -> Topologies:
+        return await self._cable.call(lambda: self._journal.begin_topology(epoch), may_repeat=True)
 
     async def chunks(self) -> Sequence[ChunkId]:
         return await self._cable.call(self._journal.chunks)
@@ -110,9 +128,11 @@ class CableJournal:
     async def leftovers(self) -> Sequence[ChunkId]:
         return await self._cable.call(self._journal.leftovers)
 
-    async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
+    async def take(
+        self, chunks: Sequence[ChunkId], holder: str, topology: int | None = None
+    ) -> Sequence[Taken]:
         async def act() -> Sequence[Taken]:
-            taken = await self._journal.take(chunks, holder)
+            taken = await self._journal.take(chunks, holder, topology)
             self._writers.took(self._name, taken)
             return taken
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
+from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from ops.simulate.cluster import Cluster
 from ops.simulate.gateway_ports import WallClock
 from ops.simulate.plan import Fault
@@ -22,6 +23,9 @@ CLOCK_MS_MAX = 900  # Two clocks differ by less than COMMAND_GRACE_MS, as is req
 STOPPED_SECONDS = (2.0, 9.0)  # Around the length of a lease, and well beyond it.
 AWAY_SECONDS = (0.2, 12.0)
 REBIRTH_SECONDS = (0.1, 6.0)
+SHARDS_MAX = 6
+ANNOUNCED_RATE = 0.7
+DRAIN_SECONDS = 30.0  # As TESSERA_DRAIN_SECONDS.
 
 
 @attrs.define(eq=False)
@@ -67,6 +71,8 @@ class Storm:
             Fault.FLUSHES: [self._flush_redis],
             Fault.CLOCKS: [self._turn_clock],
             Fault.PUBSUB: [self._cut_subscriptions],
+            Fault.RESHARDS: [self._reshard, self._reshard],
+            Fault.DRAINS: [self._drain, self._drain_slot],
         }
         return [
             act
@@ -109,6 +115,35 @@ class Storm:
             self._cluster.pause(process)
             await trio.sleep(self._dice.uniform(*STOPPED_SECONDS))
             self._cluster.go_on(process)
+
+    async def _reshard(self) -> None:
+        """Sometimes nobody is told: then it is seen by who looks."""
+        cluster = self._cluster
+        wanted = cluster.postgres.ask_reshard(self._dice.randint(1, SHARDS_MAX))
+        cluster.ledger.event(f"{wanted.shard_count} shards are wanted")
+        cluster.ledger.count("reshards")
+        if self._dice.random() < ANNOUNCED_RATE:
+            cluster.redis.stir()
+        await trio.lowlevel.checkpoint()
+
+    async def _drain(self) -> None:
+        """As SIGTERM does; what takes too long is cut off."""
+        if (process := self._some("shard")) is not None:
+            self._cluster.drain(process)
+            with trio.move_on_after(DRAIN_SECONDS):
+                await process.ended.wait()
+            if process in self._cluster.processes:
+                await self._cluster.kill(process)
+                self._cluster.start(process.kind, process.number)
+
+    async def _drain_slot(self) -> None:
+        """As an operator does, who names a slot."""
+        cluster = self._cluster
+        held = sorted(cluster.redis.survey().holders)
+        if held and not cluster.redis.down:
+            slot = self._dice.choice(held)
+            cluster.ledger.event(f"whoever holds slot {slot} is told to drain")
+            await MemoryGatewayBus(cluster.redis).drain(slot)
 
     async def _lose_redis(self) -> None:
         redis = self._cluster.redis

@@ -7,6 +7,7 @@ It does not judge whether a child is ready (``ops.up.ready``).
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -79,6 +80,16 @@ class Keeper:
         """How often in a row it died soon after its birth."""
         return self._backoff.deaths
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def drain(self) -> None:
+        """Have it hand over what it has, and end; it is not started again."""
+        self._stopping.set()
+        if self.child is not None:
+            self.child.signal(signal.SIGTERM)
+
     def stop(self) -> None:
         self._stopping.set()
         if self.child is not None:
@@ -141,10 +152,11 @@ async def kept(
             yield keepers
         finally:
             with trio.CancelScope(shield=True):  # Bounded by the deadline, and then by SIGKILL.
-                await _end(keepers, deadline())
+                await end(keepers, deadline())
 
 
-async def _end(keepers: Sequence[Keeper], deadline: float) -> None:
+async def end(keepers: Sequence[Keeper], deadline: float) -> None:
+    """Stop all; kill those that have not ended by ``deadline``."""
     for keeper in keepers:
         keeper.stop()
     with trio.CancelScope(deadline=deadline) as patience:

@@ -19,6 +19,7 @@ import attrs
 
 from common.adapters.logs import wants_colour
 from common.errors import Misconfigured
+from common.settings import FILE
 from ops.embedded.launch import Launch
 from ops.up.child import Spec
 
@@ -76,10 +77,14 @@ class Plan:
         )
 
     def shard_specs(self, database_url: str, redis_url: str) -> list[Spec]:
-        return [
-            self._ours("shard", n, (), _urls(database_url, redis_url))
-            for n in range(self.shards + self.spares)
-        ]
+        """Return those to begin with; more and fewer of them come with the topology."""
+        numbers = range(self.shards + self.spares)
+        return [self.shard_spec(database_url, redis_url, n) for n in numbers]
+
+    def shard_spec(self, database_url: str, redis_url: str, n: int) -> Spec:
+        spec = self._ours("shard", n, (), _urls(database_url, redis_url))
+        # When all end there is nobody to hand anything over to, which SIGTERM would ask for.
+        return attrs.evolve(spec, stop_signal=signal.SIGINT)
 
     def gateway_specs(self, database_url: str, redis_url: str) -> list[Spec]:
         return [
@@ -149,4 +154,6 @@ def _tessera(*words: str) -> tuple[str, ...]:
 
 
 def _urls(database_url: str, redis_url: str) -> dict[str, str]:
-    return {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    # What was in files has been read; they inherit the rest of our environment.
+    return {**urls, **{name + FILE: "" for name in urls}}

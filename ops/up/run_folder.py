@@ -2,7 +2,8 @@
 
 One file a process, ``<role>-<n>.json``: ``{"role", "n", "pid", "port", "metrics_port"?, "name"?}``.
 It is there while the process is, give or take a moment; nothing in Tessera decides anything by it
-but the supervisor, who waits for a gateway's or shard's file to hear where it listens.
+but the supervisor, who waits for a gateway's or shard's file to hear where it listens. Beside them
+is ``ops-token``, an operator's token for whoever may read it (``ops.operate.made``).
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import TextIO
 
 import attrs
-import psutil
 
 from common.errors import Misconfigured
+from ops.operate.access import TOKEN_FILE
 
 _CLOCK_SECONDS = 1.0  # The kernel's idea of a birth and of a file's time differ by less.
 
@@ -128,6 +129,8 @@ def _leave_no_trace(data: Path, new: Sequence[Path]) -> None:
     """Remove what is ours when nothing was ever kept here, and the folders that were ``new``."""
     with suppress(OSError):
         if {path.name for path in data.iterdir()} <= {"run", "lock"}:
+            if [path.name for path in (data / "run").iterdir()] == [TOKEN_FILE]:
+                (data / "run" / TOKEN_FILE).unlink()
             (data / "run").rmdir()  # Not if anybody is listed.
             (data / "lock").unlink()
             for place in new:
@@ -157,6 +160,8 @@ def clean(folder: Path) -> None:
 
 
 def _living(path: Path) -> int | None:
+    import psutil  # Of the extra "embedded", which a process of its own does without.
+
     try:
         pid = int(json.loads(path.read_text())["pid"])
         born = psutil.Process(pid).create_time()

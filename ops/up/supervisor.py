@@ -153,6 +153,7 @@ class _World:
     async def _lay_out(self, servers: _Servers) -> None:
         """Reach both servers, and bring the database to what this version expects."""
         from ops.migrate import migrate, set_shard_count
+        from ops.operate.made import keep_token
         from ops.reach import reach_redis
 
         ours = {launch.role for launch in servers.launches}
@@ -163,30 +164,39 @@ class _World:
             ):
                 log.info("migrated", migration=name)
             await set_shard_count(servers.database_url, self.plan.shards)
+            await keep_token(servers.database_url, self.settings.hashing_keys, self.folder)
 
         async with self.screen.step("Reaching the servers"), trio.open_nursery() as nursery:
             nursery.start_soon(lay_out_database)
             nursery.start_soon(reach_redis, servers.redis_url, _patience("redis", ours))
 
     async def _run_processes(self, servers: _Servers) -> None:
+        from ops.up.fleet import a_fleet
         from ops.up.ready import all_ready
 
         urls = (servers.database_url, servers.redis_url)
-        shards, gateways = self.plan.shard_specs(*urls), self.plan.gateway_specs(*urls)
-        folder, relay = self.folder, self.screen.relay
+        gateways, folder, relay = self.plan.gateway_specs(*urls), self.folder, self.screen.relay
         async with (
-            kept(shards, folder, relay, self.ending.after(SHARDS_ENDED_SECONDS)) as shard_keepers,
+            a_fleet(
+                self.plan.shards,
+                self.plan.spares,
+                partial(self.plan.shard_spec, *urls),
+                folder,
+                relay,
+                self.ending.after(SHARDS_ENDED_SECONDS),
+                self.settings.drain_seconds,
+            ) as fleet,
             kept(
                 gateways, folder, relay, self.ending.after(GATEWAYS_ENDED_SECONDS)
             ) as gateway_keepers,
         ):
             async with self.screen.step("Starting shards and gateways"):
-                await all_ready([*shard_keepers, *gateway_keepers])
+                await all_ready([*fleet.keepers, *gateway_keepers])
             async with kept(
                 self.plan.bots_specs(), folder, relay, self.ending.after(BOTS_ENDED_SECONDS)
             ):
                 self._say_hello()
-                await trio.sleep_forever()
+                await fleet.follow(servers.database_url)
 
     def _say_hello(self) -> None:
         url = f"{self.plan.url}/"

@@ -1,7 +1,8 @@
 """Which rule is for which message, and what is the same for all.
 
-Pure. A message for a chunk of another slot is passed on. One for a chunk that is ours, has
-something in it and is not loaded yet, is a question.
+Pure. A message for a chunk of another slot is passed on, once it is sure that the topology is still
+that one: two who disagree would pass it to and fro. One for a chunk that is ours is held while its
+owner of before may be at work; when it has something in it and is not loaded yet, it is a question.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from common.envelopes import (
     CommandOffered,
     CrossingAnswered,
     Detach,
+    Released,
     ShowAsked,
-    ToShard,
 )
 from shard.decisions import attaching, commanding, crossing, showing
 from shard.decisions.plan import Decision, Round
 from shard.decisions.refusing import give_up, refuse
+
+ToChunk = (
+    CommandOffered | CancelOffered | Attach | Detach | ShowAsked | ArrivalAsked | CrossingAnswered
+)
+"""What a chunk decides."""
 
 
 def decide(now: Round, received: Received) -> Decision:
@@ -30,19 +36,28 @@ def decide(now: Round, received: Received) -> Decision:
     if message is None:
         return Decision(received)  # Could not be read: whoever sent it will send it again.
     chunk = message.chunk
-    if not now.routes.is_ours(chunk):
-        return Decision(received, forwards=((now.routes.slot_of(chunk), message),))
-    if chunk in now.findings.trouble or chunk in now.chunks.spoilt:
+    if chunk in now.findings.trouble:
         return give_up(received, message)
-    if chunk in now.chunks.pending:
+    if not now.routes.is_ours(chunk):
+        if not now.findings.has_looked:
+            return Decision(received, is_unsure=True)
+        return Decision(received, forwards=((now.routes.slot_of(chunk), message),))
+    if isinstance(message, Released):
+        return Decision(received, released=message)
+    if chunk in now.chunks.spoilt:
+        return give_up(received, message)
+    if now.awaits(chunk):
+        decision = Decision(received, chunk, is_held=True)
+    elif chunk in now.chunks.pending:
         return Decision(received, missing=chunk)
-    decision = _by_rule(now, received, message)
+    else:
+        decision = _by_rule(now, received, message)
     if decision.is_held and not now.may_hold:
         return refuse(received, message)
     return decision
 
 
-def _by_rule(now: Round, received: Received, message: ToShard) -> Decision:
+def _by_rule(now: Round, received: Received, message: ToChunk) -> Decision:
     match message:
         case CommandOffered():
             return commanding.offered(now, received, message)

@@ -6,13 +6,21 @@ same batch was promised.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import attrs
 
 from common.bus import Received
-from common.envelopes import AckLine, Attach, SessionEnded, SessionLine, ToGateway, ToShard
+from common.envelopes import (
+    AckLine,
+    Attach,
+    Released,
+    SessionEnded,
+    SessionLine,
+    ToGateway,
+    ToShard,
+)
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick, TransferId
 from common.journal import Conflict, Known, Row, TransferState
 from shard.live import Live
@@ -54,9 +62,14 @@ class Decision:
     unshown: ChunkId | None = None
     """Question: of which generation is this chunk, that nobody holds?"""
 
+    is_unsure: bool = False
+    """Question: is the chunk really not ours by now?"""
+    released: Released | None = None
+    """Another owner has parted with a chunk of ours."""
+
     @property
     def is_question(self) -> bool:
-        return bool(self.missing or self.sought or self.unshown)
+        return bool(self.missing or self.sought or self.unshown or self.is_unsure)
 
 
 @attrs.define
@@ -73,6 +86,8 @@ class Findings:
     generations: dict[ChunkId, tuple[int, Tick]] = attrs.field(factory=dict)
     trouble: set[ChunkId | AgentId] = attrs.field(factory=set)
     """What could not be found out now."""
+    has_looked: bool = False
+    """At the topology, since the batch came."""
 
     def learn(self, conflict: Conflict, probed: Iterable[CommandKey]) -> None:
         probes = set(probed)
@@ -105,6 +120,8 @@ class Round:
     trails: Trails
     findings: Findings
     may_hold: bool
+    awaits: Callable[[ChunkId], bool]
+    """Whether a chunk of ours may still be another's to run."""
     planned: dict[ChunkId, list[Input]] = attrs.field(factory=dict)
     ordinals: dict[ChunkId, int] = attrs.field(factory=dict)
     seen: set[CommandKey] = attrs.field(factory=set)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from common.errors import Misconfigured
 from common.settings import COUNT_MAX, look_at_settings, read_settings
+from common.tokens import HashingKeys, Kind, new_token
 from common.traces import Sampling
 
 
@@ -129,6 +132,68 @@ def test_what_can_be_read_is_there_beside_what_is_wrong() -> None:
     assert len(wrong) == 1
 
 
+# Settings in files, as secrets are mounted
+
+
+def a_folder(**files: str) -> Callable[[str], str]:
+    """Who reads files of the folder /run/secrets."""
+
+    def read(path: str) -> str:
+        try:
+            return files[path.removeprefix("/run/secrets/")]
+        except KeyError:
+            raise FileNotFoundError(2, "No such file or directory", path) from None
+
+    return read
+
+
+def test_a_setting_may_be_in_a_file() -> None:
+    files = a_folder(url="postgresql://me:hunter2@db/world\n", agents="7")
+    settings = read_settings(
+        {"DATABASE_URL_FILE": "/run/secrets/url", "TESSERA_AGENTS_MAX_FILE": "/run/secrets/agents"},
+        ["DATABASE_URL"],
+        files,
+    )
+    assert settings.database_url == "postgresql://me:hunter2@db/world"
+    assert settings.agents_max == 7
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"REDIS_URL_FILE": "/run/secrets/gone"}, "names /run/secrets/gone: No such file"),
+        ({"REDIS_URL_FILE": "/run/secrets/empty"}, "names /run/secrets/empty, which is empty"),
+        ({"REDIS_URL_FILE": "/run/secrets/wrong"}, "write it as redis://host:6379/0"),
+        (
+            {"REDIS_URL_FILE": "/run/secrets/right", "REDIS_URL": "redis://r"},
+            "REDIS_URL_FILE is set too, unset one",
+        ),
+        ({"TESSERA_AGENT_MAX_FILE": "/run/secrets/right"}, "TESSERA_AGENT_MAX_FILE is no setting"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_without_what_is_in_it(
+    environment: dict[str, str], complaint: str
+) -> None:
+    files = a_folder(empty="\n", wrong="http://hunter2@r", right="redis://:hunter2@r")
+    _, (said,) = look_at_settings(environment, files)
+    assert complaint in said
+    assert "hunter2" not in said
+
+
+def test_what_is_no_text_is_said() -> None:
+    def read(_: str) -> str:
+        return b"\xff".decode()
+
+    _, (said,) = look_at_settings({"REDIS_URL_FILE": "/key"}, read)
+    assert "names /key, which is no text" in said
+
+
+def test_a_file_counts_as_set_even_if_it_cannot_be_read() -> None:
+    with pytest.raises(Misconfigured) as wrong:
+        read_settings({"REDIS_URL_FILE": "/gone"}, ["REDIS_URL"], a_folder())
+    assert "set REDIS_URL" not in str(wrong.value)
+
+
 def test_traces_are_exported_when_somebody_says_where_to() -> None:
     assert not read_settings({}).exports_traces
     settings = read_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"})
@@ -181,3 +246,30 @@ def test_what_is_wrong_with_traces_and_logs_is_said(wrong: dict[str, str]) -> No
 
 def test_other_names_of_opentelemetry_are_its_own() -> None:
     read_settings({"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_RESOURCE_ATTRIBUTES": "c=d"})
+
+
+def test_hashing_keys_are_read_and_never_shown() -> None:
+    first, second = "hunter2" * 5, "hunter3" * 5
+    settings = read_settings({"TESSERA_HASHING_KEY": second, "TESSERA_HASHING_KEY_PREVIOUS": first})
+    assert settings.hashing_keys.current == second.encode()
+    assert settings.hashing_keys.previous == first.encode()
+    assert "hunter" not in repr(settings)
+    assert read_settings({}).hashing_keys == HashingKeys()
+    began = read_settings({"TESSERA_HASHING_KEY": second, "TESSERA_HASHING_KEY_PREVIOUS": "none"})
+    assert began.hashing_keys == HashingKeys(second.encode(), b"")
+
+
+@pytest.mark.parametrize("key", ["hunter2", "none", "hunter2" * 5 + "\n", "hünter2" * 5])
+def test_a_weak_hashing_key_is_refused_and_not_quoted(key: str) -> None:
+    complaint = wrong_with(TESSERA_HASHING_KEY=key)
+    assert "openssl rand -hex 32" in complaint
+    assert "hunter" not in complaint
+    assert "nter2" not in complaint
+
+
+def test_an_operators_token_that_is_mistyped_is_noticed_and_not_quoted() -> None:
+    token = new_token(Kind.OPERATOR).text
+    assert read_settings({"TESSERA_OPS_TOKEN": token}).ops_token == token
+    complaint = wrong_with(TESSERA_OPS_TOKEN=token[:-1])
+    assert "mistyped" in complaint
+    assert token[:-1] not in complaint

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.tokens import Kind, is_secret_of, new_token, parse_token
+from common.tokens import HashingKeys, Kind, is_secret_of, new_token, parse_token
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -34,6 +36,33 @@ def test_another_tokens_secret_does_not_fit() -> None:
 def test_a_printed_token_keeps_its_secret() -> None:
     token = new_token(Kind.API_KEY)
     assert token.secret not in repr(token)
+
+
+def test_without_a_hashing_key_a_hash_is_plain() -> None:
+    token = new_token(Kind.API_KEY)
+    assert HashingKeys().hash(token) == hashlib.sha256(token.secret.encode()).digest()
+
+
+def test_a_rotated_hashing_key_accepts_the_one_before_and_no_other() -> None:
+    token, other = new_token(Kind.OPERATOR), new_token(Kind.OPERATOR)
+    first, rotated = HashingKeys(b"first"), HashingKeys(b"second", b"first")
+    assert first.fits(token, first.hash(token))
+    assert rotated.fits(token, first.hash(token))
+    assert not rotated.is_current(token, first.hash(token))
+    assert rotated.is_current(token, rotated.hash(token))
+    assert not HashingKeys(b"second").fits(token, first.hash(token))
+    assert not HashingKeys(b"third", b"second").fits(token, first.hash(token))
+    assert not rotated.fits(other, first.hash(token))
+
+
+def test_what_was_made_without_a_hashing_key_is_good_only_while_that_is_said() -> None:
+    token = new_token(Kind.API_KEY)
+    assert HashingKeys(b"first", b"").fits(token, HashingKeys().hash(token))
+    assert not HashingKeys(b"first").fits(token, HashingKeys().hash(token))
+
+
+def test_a_printed_hashing_key_stays_secret() -> None:
+    assert "hunter2" not in repr(HashingKeys(b"hunter2", b"hunter2"))
 
 
 @given(st.text())

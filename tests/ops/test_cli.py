@@ -38,6 +38,17 @@ WRONG = [
     ("up now", "now"),
     ("dance", "dance"),
     ("migrate --shards 0", "--shards"),
+    ("reshard 0", "SHARD_COUNT"),
+    ("reshard many", "SHARD_COUNT"),
+    ("drain", "SLOT"),
+    ("drain -- -1", "SLOT"),
+    ("ops token", "--role"),
+    ("ops token --role king", "--role"),
+    ("ops mute somebody --seconds 0", "--seconds"),
+    ("ops words --set a --clear", "not two of them"),
+    ("ops topology --url localhost", "write http://"),
+    ("ops dance", "dance"),
+    ("ops tokens dance", "dance"),
 ]
 
 

@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -73,6 +74,14 @@ def test_everything_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(Misconfigured, match="DATABASE_URL and REDIS_URL"):
         settings_needing("DATABASE_URL", "REDIS_URL")
+
+
+def test_settings_may_be_in_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://:swordfish@r/0\n")
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
+
+    assert settings_needing("REDIS_URL").redis_url == "redis://:swordfish@r/0"
 
 
 def test_no_two_lives_have_the_same_name() -> None:

@@ -13,8 +13,8 @@ from trio_asyncio import aio_as_trio
 
 from common.adapters.postgres import connect
 from common.errors import Misconfigured
-from common.journal import Topology
-from ops.migrate import migrate, set_shard_count, steps
+from common.topology import Topology
+from ops.migrate import ask_shard_count, migrate, set_shard_count, steps
 
 pytestmark = pytest.mark.embedded
 
@@ -113,3 +113,12 @@ async def test_a_new_shard_count_is_a_new_epoch(database_url: str) -> None:
     assert await set_shard_count(database_url, 3) == Topology(epoch=2, shard_count=3)
     assert await set_shard_count(database_url, 3) == Topology(epoch=2, shard_count=3)
     assert await set_shard_count(database_url, 2) == Topology(epoch=3, shard_count=2)
+
+
+async def test_another_shard_count_is_asked_for_and_not_yet_in_force(database_url: str) -> None:
+    """Who takes the slots puts it in force, so that a world that runs goes on meanwhile."""
+    asked = await ask_shard_count(database_url, 4)
+    again = await ask_shard_count(database_url, 4)
+
+    assert asked == again == Topology(2, 4)
+    assert await set_shard_count(database_url, 1) == Topology(1, 1)

@@ -22,6 +22,7 @@ from common.adapters.postgres_journal import PostgresJournal
 from common.errors import Misconfigured
 from common.grid import AgentId, ChunkId, SessionId, Tick
 from common.journal import Retired, Row
+from common.settings import Settings
 from ops.replay import Wish, replay
 from ops.up import run_folder
 from ops.up.run_folder import Running
@@ -189,7 +190,7 @@ async def test_a_database_that_is_not_there_is_said() -> None:
 
 
 def test_database_url_comes_first(tmp_path: Path) -> None:
-    found = ops.replay.database_url({"DATABASE_URL": "postgresql://there/db"}, tmp_path)
+    found = ops.replay.database_url(Settings(database_url="postgresql://there/db"), tmp_path)
     assert found == "postgresql://there/db"
 
 
@@ -198,7 +199,7 @@ def test_a_running_tessera_up_is_found_by_its_folder(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "password").write_text("hush")
     run_folder.write(tmp_path / "run", Running("postgres", 0, 42, 5433))
-    found = ops.replay.database_url({}, tmp_path)
+    found = ops.replay.database_url(Settings(), tmp_path)
     assert found == "postgresql://postgres:hush@127.0.0.1:5433/postgres"
 
 
@@ -206,7 +207,7 @@ def test_a_password_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     run_folder.write(tmp_path / "run", Running("postgres", 0, 42, 5433))
     with pytest.raises(Misconfigured, match="password"):
-        ops.replay.database_url({}, tmp_path)
+        ops.replay.database_url(Settings(), tmp_path)
 
 
 def test_where_nothing_runs_it_ends_with_2_and_one_line(tmp_path: Path) -> None:

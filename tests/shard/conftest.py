@@ -7,7 +7,7 @@ import trio
 
 from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.adapters.memory_postgres import MemoryPostgres
-from common.journal import Topology
+from common.topology import Topology
 from tests.shard.town import RecordingRedis, Town
 
 

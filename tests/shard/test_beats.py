@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from common import wire
-from common.bus import SlotBeat
 from common.grid import ChunkId
 from common.limits import BUSIEST_MAX
+from common.topology import SlotBeat
 from shard.beats import busiest
 
 

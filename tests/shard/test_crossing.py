@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -145,12 +146,13 @@ async def test_a_departure_nobody_answers_is_called_off_and_tried_again(
     autojump_clock: MockClock, town: Town
 ) -> None:
     town.start("s1")
+    town.redis.leases[Slot(1)] = ("mute/1", math.inf)
     await _set_out(town)
     await town.wait_for(lambda: town.acks("c1"))
     await trio.sleep(30)
     assert "cancelled" in {kept.state for kept in town.postgres.transfers.values()}
     assert town.population() == {"ann": ["0:0"]}
-    town.start("s2")
+    del town.redis.leases[Slot(1)]
     await town.wait_for(lambda: town.results("c1"), 120)
     (result,) = town.results("c1")
     assert result.reason in (None, "boundary_refused")

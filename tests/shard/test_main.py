@@ -40,7 +40,7 @@ ANN, SESSION, GATEWAY, CHUNK = (
 
 async def test_a_shard_without_servers_says_what_it_needs() -> None:
     with pytest.raises(Misconfigured, match="DATABASE_URL and REDIS_URL"):
-        await run(Settings(), name="s", metrics_port=0, stop=trio.Event())
+        await run(Settings(), name="s", metrics_port=0, stop=trio.Event(), drain=trio.Event())
 
 
 async def _new_database(postgres_url: str) -> str:
@@ -68,7 +68,14 @@ async def test_a_shard_process_serves_over_the_real_servers(
         ended = trio.Event()
 
         async def serve(*, task_status: trio.TaskStatus[int]) -> None:
-            await run(settings, name="s1", metrics_port=0, stop=stop, task_status=task_status)
+            await run(
+                settings,
+                name="s1",
+                metrics_port=0,
+                stop=stop,
+                drain=trio.Event(),
+                task_status=task_status,
+            )
             ended.set()
 
         port = await nursery.start(serve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import attrs
@@ -87,9 +88,11 @@ class Gated(MemoryJournal):
             self.reached.set()
             await self.gate.wait()
 
-    async def take(self, chunks: Sequence[ChunkId], holder: str) -> Sequence[Taken]:
+    async def take(
+        self, chunks: Sequence[ChunkId], holder: str, topology: int | None = None
+    ) -> Sequence[Taken]:
         await self._pass(chunks)
-        return await super().take(chunks, holder)
+        return await super().take(chunks, holder, topology)
 
     async def collect(self, retired: Sequence[Retired]) -> frozenset[ChunkId]:
         await self._pass([one.chunk for one in retired])
@@ -243,6 +246,7 @@ async def test_a_neighbour_that_dies_just_then_lets_the_agent_stand_where_it_sto
 ) -> None:
     await _start(town, MemoryJournal(town.postgres))
     await town.kill("target")
+    town.redis.leases[town.slot(NEXT)] = ("mute/1", math.inf)
     await _set_out(town)
     for _ in range(20):
         await trio.sleep(0.5)
@@ -250,6 +254,6 @@ async def test_a_neighbour_that_dies_just_then_lets_the_agent_stand_where_it_sto
             assert town.population() == {"ann": ["0:0"]}
     await town.wait_for(lambda: town.results("c1"), 60)
     assert town.results("c1")[0].reason == "boundary_refused"
-    town.start("spare")
+    del town.redis.leases[town.slot(NEXT)]
     await trio.sleep(5)
     assert town.population() == {"ann": ["0:0"]}

@@ -204,7 +204,7 @@ class Unloading(MemoryJournal):
 
     is_away = True
 
-    async def take(self, chunks, holder):  # type: ignore[no-untyped-def]
+    async def take(self, chunks, holder, topology=None):  # type: ignore[no-untyped-def]
         if self.is_away:
             raise InDoubt("no answer")
-        return await super().take(chunks, holder)
+        return await super().take(chunks, holder, topology)

@@ -15,6 +15,7 @@ import trio
 
 from common import wire
 from common.accounts import ALL_SCOPES, Account, ApiKey, Session
+from common.adapters.clock import TrioClock
 from common.adapters.memory_accounts import MemoryAccounts
 from common.adapters.memory_gateway_bus import MemoryGatewayBus
 from common.adapters.memory_journal import MemoryJournal
@@ -64,6 +65,7 @@ class RecordingRedis(MemoryRedis):
 class Process:
     name: str
     stop: trio.Event
+    drain: trio.Event
     scope: trio.CancelScope
     ended: trio.Event
 
@@ -74,6 +76,7 @@ class Town:
     redis: RecordingRedis
     postgres: MemoryPostgres
     gateway: MemoryGatewayBus
+    clock: TrioClock = attrs.field(factory=TrioClock)
     collect_seconds: float = COLLECT_SECONDS
     heard: list[ToGateway] = attrs.field(factory=list)
     processes: dict[str, Process] = attrs.field(factory=dict)
@@ -82,7 +85,7 @@ class Town:
     # Processes
 
     def start(self, name: str, outside: Outside | None = None) -> Process:
-        process = Process(name, trio.Event(), trio.CancelScope(), trio.Event())
+        process = Process(name, trio.Event(), trio.Event(), trio.CancelScope(), trio.Event())
         self.processes[name] = process
         self.nursery.start_soon(self._run, process, outside or self.outside())
         return process
@@ -92,12 +95,13 @@ class Town:
             MemoryShardBus(self.redis),
             MemoryLeases(self.redis),
             MemoryJournal(self.postgres),
+            self.clock,
             self.collect_seconds,
         )
 
     async def _run(self, process: Process, outside: Outside) -> None:
         with process.scope:
-            await serve(outside, process.name, process.stop)
+            await serve(outside, process.name, process.stop, process.drain)
         process.ended.set()
 
     async def kill(self, name: str) -> None:
@@ -220,12 +224,17 @@ class Town:
         return [m for m in self.heard if isinstance(m, ResultLine) and m.id == id]
 
     def assert_answered_once(self, agent: str, *ids: str) -> None:
-        """One ack and one result each in the session's stream; what came twice came the same."""
+        """As ``assert_kept_once``; and what came twice came the same."""
+        self.assert_kept_once(agent, *ids)
+        for id in ids:
+            assert len(set(self.acks(id))) == len(set(self.results(id))) == 1
+
+    def assert_kept_once(self, agent: str, *ids: str) -> None:
+        """One ack and one result each in the session's stream."""
         kept = self.redis.lines[SessionId(f"ses_{agent}")]
         assert [line.seq for line in kept] == list(range(1, len(kept) + 1))
         for id in ids:
             assert [line.type for line in kept if line.id == id] == ["ack_line", "result_line"]
-            assert len(set(self.acks(id))) == len(set(self.results(id))) == 1
 
     async def show(self, chunk: str) -> ChunkStatic:
         before = len(self.heard)

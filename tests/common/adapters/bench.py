@@ -37,6 +37,7 @@ SHORT = Durations(
     creation_ms=300,
     deltas_kept_ms=300,
     beat_ms_max=300,
+    able_ms_max=300,
 )
 
 HERE = ChunkId("0:0")

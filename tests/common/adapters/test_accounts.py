@@ -17,7 +17,7 @@ from common.adapters.memory_postgres import MemoryPostgres
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
 from common.grid import AgentId, ChunkId, CommandId, SessionId
-from common.journal import Topology
+from common.topology import Topologies, Topology
 from gateway.ports import Accounts
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -78,7 +78,33 @@ async def test_there_is_a_world_and_a_topology(accounts: Accounts) -> None:
     world = await accounts.world()
     assert world.id.startswith("wld_")
     assert world == await accounts.world()
-    assert await accounts.topology() == Topology(epoch=1, shard_count=1)
+    only = Topology(epoch=1, shard_count=1)
+    assert await accounts.topologies() == Topologies(only, only)
+
+
+async def test_what_is_asked_for_is_wanted_and_not_yet_in_force(accounts: Accounts) -> None:
+    assert await accounts.ask_reshard(4) == Topology(2, 4)
+    assert await accounts.topologies() == Topologies(Topology(1, 1), Topology(2, 4))
+
+
+async def test_asking_for_what_is_wanted_or_in_force_is_answered_with_that(
+    accounts: Accounts,
+) -> None:
+    assert await accounts.ask_reshard(1) == Topology(1, 1)
+    assert await accounts.ask_reshard(4) == await accounts.ask_reshard(4) == Topology(2, 4)
+
+
+async def test_asking_again_replaces_what_was_wanted_under_a_new_epoch(accounts: Accounts) -> None:
+    await accounts.ask_reshard(4)
+    assert await accounts.ask_reshard(3) == Topology(3, 3)
+    assert await accounts.topologies() == Topologies(Topology(1, 1), Topology(3, 3))
+
+
+async def test_asking_for_what_is_in_force_takes_back_what_was_wanted(accounts: Accounts) -> None:
+    await accounts.ask_reshard(4)
+    assert await accounts.ask_reshard(1) == Topology(1, 1)
+    assert not (await accounts.topologies()).is_changing
+    assert await accounts.ask_reshard(4) == Topology(3, 4)
 
 
 async def test_an_agent_is_found_with_its_key_as_they_were_created(accounts: Accounts) -> None:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from trio.abc import Clock
 
-from common.bus import GatewayBeat, SlotBeat, WorldCounts
+from common.bus import GatewayBeat, WorldCounts
 from common.grid import ChunkId, Slot
+from common.topology import SlotBeat
 from tests.common.adapters.bench import (
     ALICE,
     BOB,

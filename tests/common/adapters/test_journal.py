@@ -35,9 +35,9 @@ from common.journal import (
     Row,
     Snapshot,
     Taken,
-    Topology,
     TransferFact,
 )
+from common.topology import Topologies, Topology
 from gateway.ports import Accounts
 from shard.ports import Journal
 
@@ -127,7 +127,54 @@ async def test_there_is_a_world_and_a_topology(journal: Journal) -> None:
     assert world.id.startswith("wld_")
     assert 0 <= world.seed < 2**63
     assert world == await journal.world()
-    assert await journal.topology() == Topology(epoch=1, shard_count=1)
+    only = Topology(epoch=1, shard_count=1)
+    assert await journal.topologies() == Topologies(only, only)
+
+
+async def test_what_is_wanted_comes_into_force_when_it_is_begun(stores: Stores) -> None:
+    await stores.accounts.ask_reshard(3)
+    began = await stores.journal.begin_topology(2)
+    assert began == Topologies(Topology(2, 3), Topology(2, 3))
+    assert await stores.journal.begin_topology(2) == began == await stores.accounts.topologies()
+
+
+async def test_what_was_wanted_and_no_longer_is_does_not_come_into_force(stores: Stores) -> None:
+    await stores.accounts.ask_reshard(3)
+    await stores.accounts.ask_reshard(4)
+    still = await stores.journal.begin_topology(2)
+    assert still == Topologies(Topology(1, 1), Topology(3, 4))
+    await stores.accounts.ask_reshard(1)
+    assert (await stores.journal.begin_topology(3)).in_force == Topology(1, 1)
+
+
+async def test_the_last_snapshot_of_an_owner_is_final_for_the_next_and_no_other(
+    journal: Journal,
+) -> None:
+    epoch = await take(journal)
+    final = attrs.evolve(a_snapshot(epoch, 5), is_final=True)
+    await journal.save([a_snapshot(epoch, 4)], frozenset())
+    await journal.save([final, a_snapshot(await take(journal, B), 5, chunk=B)], frozenset())
+    one, other = await journal.take([A, B], "shard-2", 1)
+    assert (one.is_final, other.is_final) == (True, False)
+    (again,) = await journal.take([A], "shard-3", 1)
+    assert not again.is_final, "shard-2 may have done something that is not saved"
+    await journal.save([attrs.evolve(a_snapshot(again.epoch, 9), is_final=True)], frozenset())
+    await journal.save([a_snapshot(again.epoch, 12)], frozenset())
+    (later,) = await journal.take([A], "shard-4", 1)
+    assert not later.is_final
+
+
+async def test_nobody_takes_a_chunk_by_a_topology_that_is_not_in_force(stores: Stores) -> None:
+    journal = stores.journal
+    (mine,) = await journal.take([A], "shard-1", 1)
+    await stores.accounts.ask_reshard(3)
+    assert await journal.take([A], "shard-2", 2) == []
+    await journal.begin_topology(2)
+    assert await journal.take([A, B], "shard-2", 1) == []
+    assert await journal.commit([a_row(mine.epoch)]) == Committed()
+    (theirs,) = await journal.take([A], "shard-2", 2)
+    assert theirs.epoch > mine.epoch
+    assert len(theirs.rows) == 1
 
 
 # Taking chunks

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import httpx
+import pytest
 import trio
 from prometheus_client import Counter
 
@@ -67,3 +68,19 @@ async def test_there_is_nothing_else_to_see_or_to_change() -> None:
     async with _served(_nothing_missing) as client:
         assert (await client.get("/")).status_code == 404
         assert (await client.post("/healthz")).status_code == 405
+
+
+async def test_it_listens_where_it_is_told() -> None:
+    """A container's is for others of its network; by default it is this machine's own."""
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        port: int = await nursery.start(
+            partial(serve_private, 0, _nothing_missing, stop=stop, host="127.0.0.2")
+        )
+        async with httpx.AsyncClient(timeout=5) as client:
+            answer = await client.get(f"http://127.0.0.2:{port}/healthz")
+            with pytest.raises(httpx.ConnectError):
+                await client.get(f"http://127.0.0.1:{port}/healthz")
+        stop.set()
+
+    assert answer.status_code == 200

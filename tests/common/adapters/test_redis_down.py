@@ -10,9 +10,10 @@ import trio
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.adapters.redis_leases import RedisLeases
 from common.adapters.redis_shard_bus import RedisShardBus
-from common.bus import GatewayBeat, Restored, SlotBeat
+from common.bus import GatewayBeat, Restored
 from common.errors import Unavailable
 from common.grid import AgentId, Epoch, Tick
+from common.topology import SlotBeat
 from gateway import ports as gateway_ports
 from shard import ports as shard_ports
 from tests.common.adapters.bench import (

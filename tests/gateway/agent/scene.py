@@ -41,11 +41,11 @@ from common.errors import Unavailable
 from common.events import Entered, Event, Left, Said
 from common.frames import ChunkDelta, ChunkStatic, Position
 from common.grid import AgentId, ChunkId, CommandId, Epoch, GatewayId, SessionId, Slot, Tick
-from common.journal import Topology
 from common.refusals import AckCode, FailReason
 from common.replica import Replica, as_static, fold, replica_of
 from common.settings import Settings
 from common.tokens import Kind, new_token
+from common.topology import Topology
 from gateway.access import session_id_of
 from gateway.agent.agents import Agents
 from gateway.agent.outside import Outside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -26,6 +27,7 @@ from common.limits import (
     PIPELINED_CHALLENGE_MS,
     REOFFER_SECONDS,
 )
+from common.operators import Moderation
 from common.refusals import CloseCode
 from gateway.agent.actions import (
     End,
@@ -43,6 +45,7 @@ from gateway.agent.answered import Answered
 from gateway.agent.docket import Docket
 from gateway.agent.exchange import Exchange
 from gateway.agent.ordering import Ordering
+from gateway.moderation import Moderator
 from tests.gateway.agent.builders import (
     AGENT,
     CHUNK,
@@ -66,8 +69,17 @@ from tests.gateway.agent.builders import (
 REOFFER_MS = int(REOFFER_SECONDS * 1000)
 
 
-def a_client(docket: Docket | None = None, **sitting: Any) -> Client:
-    return Client(Exchange(a_sitting(**sitting), docket or Docket(), CHUNK, numbers()))
+def a_client(
+    docket: Docket | None = None, moderator: Moderator | None = None, **sitting: Any
+) -> Client:
+    exchange = Exchange(
+        a_sitting(**sitting),
+        docket or Docket(),
+        CHUNK,
+        numbers(),
+        moderator=moderator or Moderator(),
+    )
+    return Client(exchange)
 
 
 def following(client: Client) -> OfferedChallenge:
@@ -311,6 +323,30 @@ def test_say_needs_chat_and_all_else_needs_act(
 ) -> None:
     actions = a_client(scopes=scopes).request("c-1", command)
     assert code(actions) == "scope_missing" if refused else the(Challenge, actions)
+
+
+def test_a_muted_agent_walks_and_says_nothing() -> None:
+    until = datetime.fromtimestamp(NOW_MS / 1000, UTC) + timedelta(seconds=9)
+    moderator = Moderator()
+    moderator.hear(Moderation(1, muted={AGENT: until}))
+    client = a_client(moderator=moderator)
+    refused = the(Ack, client.request("c-1", SAY))
+    assert (refused.code, refused.retry_after_ms) == ("muted", 9_000)
+    assert code(client.pipeline(following(client), "c-2", SAY)) == "muted"
+    client.run("c-3", 1, MOVE)
+    client.now_ms += 9_000
+    client.offer("c-4", SAY)
+
+
+def test_a_banned_word_is_refused_also_after_its_challenge() -> None:
+    moderator = Moderator()
+    client = a_client(moderator=moderator)
+    say = {"name": "say", "text": "Darn it!"}
+    challenge = client.ask("c-1", say)
+    moderator.hear(Moderation(1, words=("darn",)))
+    assert code(client.answer(challenge, say)) == "moderated"
+    assert code(client.request("c-2", say)) == "moderated"
+    client.offer("c-3", SAY)
 
 
 @pytest.mark.parametrize("accepted", [False, True])

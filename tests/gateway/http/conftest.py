@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -18,14 +19,18 @@ from quart_trio import QuartTrio
 from common.adapters.clock import SystemClock, TrioClock
 from common.adapters.memory_accounts import MemoryAccounts
 from common.adapters.memory_gateway_bus import MemoryGatewayBus
+from common.adapters.memory_operators import MemoryOperators
 from common.adapters.memory_postgres import MemoryPostgres
 from common.adapters.memory_redis import MemoryRedis
 from common.bus import Offer, Verdict
 from common.grid import GatewayId, Slot
-from common.journal import Topology
+from common.operators import OperatorToken, Role
 from common.settings import Settings
+from common.tokens import Kind, new_token
+from common.topology import Topology
 from gateway.http.app import make_app
 from gateway.http.outside import Outside
+from gateway.moderation import Moderator
 from gateway.ports import Clock
 from gateway.stream.feeds import Feeds
 from gateway.topology import Routes
@@ -93,6 +98,15 @@ class House:
         assert response.status_code == 201, await response.get_data(as_text=True)
         return await read(response)
 
+    async def operator(self, role: Role = Role.ADMIN, life: timedelta | None = None) -> str:
+        """Return a token with ``role``, which is good for ``life``, or for ever."""
+        token, now = new_token(Kind.OPERATOR), self.outside.clock.now()
+        hashed = self.outside.settings.hashing_keys.hash(token)
+        until = None if life is None else now + life
+        kept = OperatorToken(token.id, hashed, role, f"a {role}", now, until)
+        await self.outside.operators.add_token(kept)
+        return token.text
+
 
 async def read(response: Response) -> dict[str, Any]:
     answer: dict[str, Any] = await response.get_json(force=True)
@@ -112,7 +126,8 @@ def a_house(clock: Clock | None = None) -> House:
     courier = StraightCourier(bus)
     feeds = Feeds(bus, courier, routes, GatewayId("gateway-1"))  # It follows nothing.
     outside = Outside(
-        bus, MemoryAccounts(postgres), clock, courier, routes, Settings(), feeds
+        bus, MemoryAccounts(postgres), clock, courier, routes, Settings(), feeds,
+        MemoryOperators(postgres), Moderator(),
     )  # fmt: skip
     return House(redis, postgres, outside)
 
@@ -120,25 +135,38 @@ def a_house(clock: Clock | None = None) -> House:
 WAIT_SECONDS_MAX = 10.0  # For a thread to start or end: it takes milliseconds.
 
 
+@attrs.frozen
+class Live:
+    """A server, and the token of an admin there."""
+
+    url: str
+    admin: str
+
+
 @pytest.fixture(scope="module")
-def live_url() -> Iterator[str]:
-    """A real server, over memory adapters unless TESSERA_TEST_URL names another."""
-    if live := os.environ.get("TESSERA_TEST_URL"):
-        yield live.rstrip("/")
+def live() -> Iterator[Live]:
+    """Over memory adapters, unless TESSERA_TEST_URL and TESSERA_TEST_OPS_TOKEN name another."""
+    if url := os.environ.get("TESSERA_TEST_URL"):
+        yield Live(url.rstrip("/"), os.environ["TESSERA_TEST_OPS_TOKEN"])
         return
     ready = threading.Event()
-    told: list[tuple[str, Callable[[], None]]] = []
+    told: list[tuple[Live, Callable[[], None]]] = []
     server = threading.Thread(target=trio.run, args=(_serve, ready, told))
     server.start()
     assert ready.wait(WAIT_SECONDS_MAX)
-    address, stop = told[0]
-    yield address
+    server_there, stop = told[0]
+    yield server_there
     stop()
     server.join(WAIT_SECONDS_MAX)
     assert not server.is_alive()
 
 
-async def _serve(ready: threading.Event, told: list[tuple[str, Callable[[], None]]]) -> None:
+@pytest.fixture(scope="module")
+def live_url(live: Live) -> str:
+    return live.url
+
+
+async def _serve(ready: threading.Event, told: list[tuple[Live, Callable[[], None]]]) -> None:
     house = a_house(SystemClock())
     house.set(signups_per_min=0, keys_per_hour=0, sessions_per_min=0)
     for slot in range(house.outside.routes.topology.shard_count):
@@ -153,5 +181,6 @@ async def _serve(ready: threading.Event, told: list[tuple[str, Callable[[], None
 
     async with trio.open_nursery() as nursery:
         binds: list[str] = await nursery.start(run)
-        told.append((binds[0], lambda: token.run_sync_soon(stop.set)))
+        admin = await house.operator()
+        told.append((Live(binds[0], admin), lambda: token.run_sync_soon(stop.set)))
         ready.set()

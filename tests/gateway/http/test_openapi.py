@@ -17,6 +17,26 @@ async def document(house: Any) -> Any:
     return json.loads(await response.get_data())
 
 
+OPERATORS_CALLS = {
+    "GET /ops/topology",
+    "GET /ops/chunks",
+    "GET /ops/agents",
+    "GET /ops/audit",
+    "POST /ops/reshard",
+    "POST /ops/shards/{slot}/drain",
+    "POST /ops/agents/{agent_id}/mute",
+    "DELETE /ops/agents/{agent_id}/mute",
+    "POST /ops/agents/{agent_id}/kick",
+    "POST /ops/agents/{agent_id}/ban",
+    "DELETE /ops/agents/{agent_id}/ban",
+    "GET /ops/moderation/words",
+    "PUT /ops/moderation/words",
+    "GET /ops/tokens",
+    "POST /ops/tokens",
+    "DELETE /ops/tokens/{token_id}",
+}
+
+
 async def test_it_is_valid(house: Any, autojump_clock: Any) -> None:
     OpenAPIV31SpecValidator(await document(house)).validate()
 
@@ -44,6 +64,8 @@ async def test_it_has_every_call_of_the_protocol(house: Any, autojump_clock: Any
         "GET /asyncapi.json",
         "GET /",
         "GET /skill.md",
+        "GET /ops/",
+        *OPERATORS_CALLS,
     }
 
 
@@ -51,7 +73,7 @@ async def test_it_has_every_rule_of_the_app_and_no_other(house: Any, autojump_cl
     rules = {
         re.sub("<(.*)>", r"{\1}", rule.rule)
         for rule in house.app.url_map.iter_rules()
-        if not rule.rule.startswith("/viewer/")
+        if not rule.rule.startswith(("/viewer/", "/console/"))
     }
     elsewhere = {"/v1/spectate"}  # Served by the streams' own ASGI app.
     assert set((await document(house))["paths"]) == rules | elsewhere
@@ -73,10 +95,17 @@ async def test_a_call_says_what_it_may_answer(house: Any, autojump_clock: Any) -
     assert set(paths["/v1/keys/{key_id}"]["delete"]["responses"]) == {
         "204",
         "401",
+        "403",
         "404",
         "500",
         "503",
     }
+    responses = paths["/v1/keys/{key_id}"]["delete"]["responses"]
+    assert responses["403"] == {"$ref": "#/components/responses/banned"}
+    ban = paths["/ops/agents/{agent_id}/ban"]["post"]
+    assert set(ban["responses"]) == {"204", "401", "403", "404", "500", "503"}
+    assert ban["responses"]["403"] == {"$ref": "#/components/responses/role_missing"}
+    assert ban["security"] == [{"operator": []}]
     assert "101" in paths["/v1/agent"]["get"]["responses"]
 
 
@@ -138,7 +167,14 @@ async def test_a_call_is_described_with_what_it_answers(house: Any, autojump_clo
     schema = await document(house)
     agent = await house.sign_up()
     session = await house.open_session(agent["api_key"])
+    admin = await house.operator()
     for path, token in (
+        ("/ops/topology", admin),
+        ("/ops/agents", admin),
+        ("/ops/audit", admin),
+        ("/ops/chunks", admin),
+        ("/ops/moderation/words", admin),
+        ("/ops/tokens", admin),
         ("/v1/keys", agent["api_key"]),
         ("/v1/sessions/current", session["session_token"]),
         (f"/v1/agents/{agent['agent_id']}", None),
@@ -158,6 +194,12 @@ async def test_a_call_is_described_with_what_it_answers(house: Any, autojump_clo
             "/healthz": "Healthy",
             "/readyz": "Unready",
             "/nothing": "ProblemDetails",
+            "/ops/topology": "SeenTopology",
+            "/ops/agents": "SeenAgents",
+            "/ops/audit": "AuditRows",
+            "/ops/chunks": "SeenChunks",
+            "/ops/moderation/words": "Words",
+            "/ops/tokens": "ListedTokens",
         }
         name = names.get(path, "Agent")
         sealed = {**schema["components"]["schemas"][name], "additionalProperties": False}

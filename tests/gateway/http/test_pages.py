@@ -21,6 +21,28 @@ async def test_the_viewer_is_served_with_a_strict_policy(house: Any, autojump_cl
     assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
+@pytest.mark.parametrize("path", ["/ops/", "/ops", "/console/index.html"])
+async def test_the_operators_page_is_served_with_a_policy_of_its_own(
+    house: Any, autojump_clock: Any, path: str
+) -> None:
+    response = await house.call("GET", path)
+    assert response.status_code == 200
+    assert await response.get_data() == (files("gateway") / "console/index.html").read_bytes()
+    policy = response.headers["Content-Security-Policy"]
+    for part in (
+        "default-src 'none'",
+        "script-src 'self'",
+        "connect-src 'self'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    ):
+        assert part in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert "data:" not in policy
+
+
 def test_no_page_has_an_inline_script() -> None:
     for page in read_pages():
         if page.content_type.startswith("text/html"):
@@ -40,8 +62,8 @@ async def test_every_file_of_the_viewer_is_served_as_what_it_is(
         "svg": "image/svg+xml",
         "html": "text/html; charset=utf-8",
     }
-    served = [page.path for page in read_pages() if page.path.startswith("/viewer/")]
-    assert "/viewer/index.html" in served
+    served = [page.path for page in read_pages() if page.path.startswith(("/viewer/", "/console/"))]
+    assert {"/viewer/index.html", "/console/index.html"} <= set(served)
     for path in served:
         response = await house.call("GET", path)
         assert response.status_code == 200
@@ -52,6 +74,9 @@ async def test_every_file_of_the_viewer_is_served_as_what_it_is(
     "path",
     [
         "/viewer/",
+        "/console/",
+        "/console/main.py",
+        "/skill.md/",
         "/viewer/nothing.js",
         "/viewer/../ports.py",
         "/viewer/%2e%2e/ports.py",

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.bus import GatewayBeat, SlotBeat
+from common.bus import GatewayBeat
 from common.grid import ChunkId, GatewayId, Slot
+from common.topology import SlotBeat
 
 
 async def figures(house: Any) -> Any:

@@ -20,8 +20,8 @@ from common.errors import Unavailable
 from common.events import Entered, Event, Moved
 from common.frames import ChunkDelta, ChunkStatic
 from common.grid import AgentId, ChunkId, Epoch, GatewayId, Slot, Tick
-from common.journal import Topology
 from common.replica import Replica, as_static, fold, replica_of
+from common.topology import Topology
 from gateway.stream.feeds import FeedDelta, Feeds, Static
 from gateway.switchboard import Switchboard
 from gateway.topology import Routes

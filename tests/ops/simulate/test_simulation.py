@@ -86,7 +86,10 @@ def test_a_failure_says_its_seed_and_how_to_see_it_again(monkeypatch: pytest.Mon
     assert not run_one(outcome.plan, Console(file=out, width=200), verbose=False)
     assert f"seed {outcome.plan.seed} FAILED: {outcome.violation}" in out.getvalue()
     assert outcome.plan.command in out.getvalue()
-    assert "--faults calls,cuts,flushes,kills,outages,pauses,pubsub" in outcome.plan.command
+    assert (
+        "--faults calls,cuts,drains,flushes,kills,outages,pauses,pubsub,reshards"
+        in outcome.plan.command
+    )
 
 
 def test_seeds_run_in_other_processes_as_they_do_in_this_one() -> None:

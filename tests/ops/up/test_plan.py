@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import attrs
 import pytest
 
 from common.errors import Misconfigured
+from common.settings import read_settings
+from ops.command import read_file
 from ops.up.plan import Plan, check_ports
 
 PLAN = Plan("127.0.0.1", 8080, 2, 3, 8, Path("/data"), "text")
@@ -33,6 +36,18 @@ def test_passwords_are_in_no_command_line_and_in_no_log() -> None:
         assert "swordfish" not in repr(spec)
         assert spec.environment["DATABASE_URL"] == DATABASE
         assert spec.environment["REDIS_URL"] == REDIS
+
+
+def test_what_we_read_from_files_children_do_not_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both a setting and its file would be wrong."""
+    (tmp_path / "url").write_text("redis://another")
+    monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
+
+    for spec in (*PLAN.gateway_specs(DATABASE, REDIS), *PLAN.shard_specs(DATABASE, REDIS)):
+        settings = read_settings({**os.environ, **spec.environment}, read_file=read_file)
+        assert settings.redis_url == REDIS
 
 
 def test_bots_are_not_told_where_the_servers_are() -> None:
