@@ -140,12 +140,12 @@ def a_sink() -> Iterator[str]:
         server.server_close()
 
 
-QUICK = Size(agents=20, rate=80, seconds=2, rounds=1, warm_seconds=1)
+QUICK = Size(agents=20, rate=80, seconds=2, rounds=4, warm_seconds=1)
 
 if __name__ == "__main__":
     command_of(
         "bench tracing",
         {"tracing": lambda rig: measure(rig, Size())},
         {"tracing": lambda rig: measure(rig, QUICK)},
-        "A quarter of a minute, at a fifth of the size.",
+        "Half a minute, at a fifth of the size.",
     )()
