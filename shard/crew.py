@@ -17,7 +17,7 @@ import trio
 from common import topics
 from common.errors import Trouble
 from common.grid import Slot
-from common.limits import SURPLUS_SECONDS, LOOK_SECONDS, POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
+from common.limits import LOOK_SECONDS, POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX, SURPLUS_SECONDS
 from common.topology import ProcessBeat
 from shard.allocation import GiveBack, Take, View, next_move
 from shard.lease import try_lease

@@ -19,9 +19,9 @@ from common.grid import ChunkId, Slot, slot_of
 from common.journal import Snapshot, Taken
 from common.limits import (
     HANDOVER_SECONDS,
-    SURPLUS_SECONDS,
     LOOK_SECONDS,
     NEWCOMER_SECONDS,
+    SURPLUS_SECONDS,
     TICK_SECONDS,
 )
 from common.topology import Topologies, Topology
