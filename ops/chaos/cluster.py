@@ -185,7 +185,7 @@ def fallen(line: bytes) -> str | None:
 
 
 _OURS = ("gateway", "shard")
-_HARMLESS = (1, -signal.SIGKILL)
+_HARMLESS = (0, 1, -signal.SIGKILL)  # 0: it was drained, or told to stop.
 
 
 def free_ports(count: int) -> int:

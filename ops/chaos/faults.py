@@ -14,7 +14,14 @@ import attrs
 from common.limits import LEASE_MS
 
 Kind = Literal[
-    "kill shard", "pause shard", "kill gateway", "kill redis", "kill postgres", "cut subscriptions"
+    "kill shard",
+    "pause shard",
+    "drain shard",
+    "reshard",
+    "kill gateway",
+    "kill redis",
+    "kill postgres",
+    "cut subscriptions",
 ]
 KINDS: Sequence[Kind] = get_args(Kind)
 
@@ -22,6 +29,7 @@ FIRST_SECONDS = 2.0  # Into the load, so that there is something to lose.
 GAP_SECONDS = (2.5, 7.0)  # Most things have recovered when the next one comes,
 OVERLAP_SECONDS = (0.0, 1.5)  # and now and then they have not:
 OVERLAP_CHANCE = 0.2
+SHARD_COUNTS = (2, 3, 4)  # The slots that faults name are always there.
 PAUSE_SECONDS = (LEASE_MS / 1000 + 1.0, LEASE_MS / 1000 + 4.0)  # Longer than the lease, surely.
 
 
@@ -31,7 +39,7 @@ class Fault:
     """Seconds since the load began."""
     kind: Kind
     n: int = 0
-    """The slot whose holder it is, or the gateway."""
+    """The slot whose holder it is, the gateway, or how many shards there are to be."""
     seconds: float = 0.0
     """How long a pause lasts."""
 
@@ -58,8 +66,10 @@ def draw_faults(seed: int, seconds: float, gateways: int, slots: int) -> Sequenc
 
 def _draw(chance: random.Random, at: float, kind: Kind, gateways: int, slots: int) -> Fault:
     match kind:
-        case "kill shard":
+        case "kill shard" | "drain shard":
             return Fault(at, kind, chance.randrange(slots))
+        case "reshard":
+            return Fault(at, kind, chance.choice(SHARD_COUNTS))
         case "pause shard":
             return Fault(at, kind, chance.randrange(slots), chance.uniform(*PAUSE_SECONDS))
         case "kill gateway":

@@ -14,12 +14,14 @@ from contextlib import suppress
 import attrs
 import trio
 
+from common.errors import Trouble
 from common.grid import Cell, Slot, slot_of
 from ops.chaos.cluster import Cluster
 from ops.chaos.faults import Fault
 from ops.chaos.findings import Findings
 from ops.chaos.leases import Leases
 from ops.chaos.player import Player
+from ops.chaos.reshaping import ask_reshard
 from ops.up.run_folder import Running
 
 TAKEOVER_SECONDS_MAX = 5.0  # The promise.
@@ -58,6 +60,11 @@ class Injector:
     skipped: int = 0
     """Faults for which there was no victim: nobody held the slot, say."""
     _paused: set[int] = attrs.field(factory=set)
+    _shard_count: int = attrs.field(init=False)
+    """What was asked for last: about what is in force."""
+
+    def __attrs_post_init__(self) -> None:
+        self._shard_count = self.cluster.size.shards
 
     async def run(self, faults: Iterable[Fault]) -> None:
         """Return when the last fault is over and its takeover was measured."""
@@ -99,8 +106,20 @@ class Injector:
                 return await self.leases.cut_subscriptions()
             case "pause shard":
                 return _signal(victim.pid, signal.SIGSTOP)
+            case "drain shard":
+                return _signal(victim.pid, signal.SIGTERM)
+            case "reshard":
+                return await self._reshard(fault.n)
             case _:
                 return _signal(victim.pid, signal.SIGKILL)
+
+    async def _reshard(self, shard_count: int) -> bool:
+        try:
+            await ask_reshard(self.cluster, shard_count)
+        except Trouble:
+            return False
+        self._shard_count = shard_count
+        return True
 
     async def _find(self, fault: Fault) -> Running | None:
         with trio.move_on_after(VICTIM_SECONDS_MAX):
@@ -113,14 +132,14 @@ class Injector:
 
     def _victim(self, fault: Fault) -> Running | None:
         match fault.kind:
-            case "kill shard" | "pause shard":
+            case "kill shard" | "pause shard" | "drain shard":
                 holder = self.leases.holders.get(Slot(fault.n))
                 return next((one for one in self.cluster.shards() if one.name == holder), None)
             case "kill gateway":
                 return self.cluster.running("gateway", fault.n)
             case "kill redis" | "cut subscriptions":
                 return self.cluster.running("redis")
-            case "kill postgres":
+            case "kill postgres" | "reshard":
                 return self.cluster.running("postgres")
 
     def _has_spare(self, victim: Running) -> bool:
@@ -140,14 +159,14 @@ class Injector:
 
     def _is_hit(self, player: Player, fault: Fault) -> bool:
         match fault.kind:
-            case "kill shard" | "pause shard":
+            case "kill shard" | "pause shard" | "drain shard":
                 if player.agent is None:
                     return False
                 at = Cell(player.agent.position.x, player.agent.position.y)
-                return slot_of(at.chunk, self.cluster.size.shards) == fault.n
+                return slot_of(at.chunk, self._shard_count) == fault.n
             case "kill gateway":
                 return player.agent is not None and player.agent.url == self.cluster.urls[fault.n]
-            case "kill redis" | "kill postgres" | "cut subscriptions":
+            case "reshard" | "kill redis" | "kill postgres" | "cut subscriptions":
                 return True
 
     async def _let_go(self, pid: int, seconds: float) -> None:

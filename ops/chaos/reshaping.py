@@ -70,8 +70,8 @@ class Reshaper:
         """Change the number of shards to each of ``counts``, one after the other."""
         async with self._reaching() as (bus, accounts):
             before = (await accounts.topologies()).in_force
+            await trio.sleep(AROUND_SECONDS)
             for count in counts:
-                await trio.sleep(AROUND_SECONDS)
                 since = self.now()
                 wanted = await accounts.ask_reshard(count)
                 await bus.announce()
@@ -92,8 +92,8 @@ class Reshaper:
         async with self._reaching() as (bus, accounts):
             slots = (await accounts.topologies()).in_force.slots
             processes = [*self.cluster.shards(), *self.cluster.gateways()]
+            await trio.sleep(AROUND_SECONDS)
             for old in processes:
-                await trio.sleep(AROUND_SECONDS)
                 since = self.now()
                 os.kill(old.pid, signal.SIGTERM)
 
@@ -186,6 +186,17 @@ class Reshaper:
                 nursery.start_soon(listen)
                 yield bus, PostgresAccounts(postgres)
                 nursery.cancel_scope.cancel()
+
+
+async def ask_reshard(cluster: Cluster, shard_count: int) -> None:
+    """Ask for so many, and have it heard. Trouble while a server is away."""
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(cluster.database_url) as postgres,
+        open_redis(cluster.redis_url) as redis,
+    ):
+        await PostgresAccounts(postgres).ask_reshard(shard_count)
+        await RedisGatewayBus(redis).announce()
 
 
 async def _until(is_true: Callable[[], Awaitable[bool]], seconds: float) -> None:
