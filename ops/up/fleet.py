@@ -50,15 +50,15 @@ class Fleet:
         for number, keeper in self._keepers.items():
             if number not in wanted and not keeper.is_stopping:
                 log.info("one shard too many is drained", name=keeper.spec.name)
-                self._nursery.start_soon(self._drain, number, keeper)
+                keeper.drain()
+                self._nursery.start_soon(self._end, number, keeper)
 
     def _start(self, number: int) -> None:
         keeper = Keeper(self._spec(number), self._folder, self._relay)
         self._keepers[number] = keeper
         self._nursery.start_soon(keeper.run)
 
-    async def _drain(self, number: int, keeper: Keeper) -> None:
-        keeper.drain()
+    async def _end(self, number: int, keeper: Keeper) -> None:
         with trio.move_on_after(self._drain_seconds) as patience:
             await keeper.wait_ended()
         if patience.cancelled_caught:

@@ -309,7 +309,7 @@ async def test_topologies_that_follow_each_other_at_once_lose_nothing(
     for count in (2, 4, 2, 3, 8, 3, 1, 4):
         wanted = town.postgres.ask_reshard(count)
         town.redis.stir()
-        for _ in range(400):
+        for _ in range(700):
             if town.postgres.topology == wanted:
                 break
             await trio.sleep(0.01)

@@ -26,6 +26,7 @@ def test_who_fell_over_a_bug_is_found(line: dict[str, object]) -> None:
     [
         {"event": ENDED, "name": "gateway-0", "code": -9},
         {"event": ENDED, "name": "gateway-0", "code": 1},
+        {"event": ENDED, "name": "shard-0", "code": 0},
         {"event": ENDED, "name": "postgres-0", "code": 2},
         {"event": "request", "process": "gateway-0"},
         [],
