@@ -13,7 +13,7 @@ from common.adapters.memory_journal import MemoryJournal
 from common.adapters.memory_shard_bus import MemoryShardBus
 from common.bus import Offer, Outgoing
 from common.commands import Command, Say, Wait
-from common.envelopes import Released, ShowAsked
+from common.envelopes import CommandOffered, Released, ShowAsked, ToShard
 from common.events import Said
 from common.grid import ChunkId, Slot, slot_of
 from common.journal import Snapshot, Taken
@@ -21,6 +21,7 @@ from common.limits import (
     HANDOVER_SECONDS,
     LOOK_SECONDS,
     NEWCOMER_SECONDS,
+    POSTGRES_SECONDS_MAX,
     SURPLUS_SECONDS,
     TICK_SECONDS,
 )
@@ -95,6 +96,7 @@ async def test_a_chunk_that_moves_is_handed_over_and_one_that_stays_is_not_touch
 ) -> None:
     moving = chunk_that_moves(1, 2)
     town.start("s1")
+    await holders(town, 1)
     town.start("s2")
     await join_at(town, "ann", STAYING)
     await join_at(town, "bob", moving)
@@ -167,6 +169,7 @@ async def test_a_release_that_is_lost_costs_some_patience_and_no_more(
 ) -> None:
     moving = chunk_that_moves(1, 2)
     town.start("s1", attrs.evolve(town.outside(), bus=Deaf(town.redis)))
+    await holders(town, 1)
     town.start("s2")
     await join_at(town, "bob", moving)
     await say(town, "bob", "b1", Wait(20))
@@ -241,11 +244,14 @@ async def test_who_does_not_know_the_new_topology_takes_no_chunk_back(
     await trio.sleep(HANDOVER_SECONDS + 0.5)
     epoch = town.postgres.chunks[moving].epoch
     assert town.postgres.chunks[moving].holder.startswith("s2/")
+    # What a late gateway sends there shows it that the chunk is another's.
+    late = town.command("bob", "b2", Say("late"), moving)
+    await town.gateway.offer([Offer(slot=Slot(0), message=late)])
     await trio.sleep(2)
     assert town.postgres.chunks[moving].epoch == epoch
     blind.is_blind = False
-    await town.wait_for(lambda: town.results("b1"))
-    town.assert_answered_once("bob", "b1")
+    await town.wait_for(lambda: town.results("b1") and town.results("b2"))
+    town.assert_answered_once("bob", "b1", "b2")
     town.assert_streams_are_unbroken()
 
 
@@ -320,3 +326,39 @@ async def test_topologies_that_follow_each_other_at_once_lose_nothing(
         town.assert_answered_once(f"agent{number}", f"w{number}")
     assert {len(chunks) for chunks in town.population().values()} == {1}
     town.assert_streams_are_unbroken()
+
+
+async def test_two_who_disagree_do_not_pass_a_message_to_and_fro(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    class Blind(MemoryJournal):
+        """From the moment when its process has slot 1."""
+
+        async def topologies(self) -> Topologies:
+            if town.redis.survey().holders.get(Slot(1)) == "s2":
+                await trio.sleep(POSTGRES_SECONDS_MAX + 1)
+            return await super().topologies()
+
+    moving, blind = chunk_that_moves(1, 2), Blind(town.postgres)
+    town.start("s1")
+    await join_at(town, "bob", moving)
+    town.start("s2", attrs.evolve(town.outside(), journal=blind))
+    wanted = town.postgres.ask_reshard(2)
+    town.redis.stir()
+    with trio.fail_after(10):
+        while town.postgres.topology != wanted:
+            await trio.sleep(0.001)
+    passed = 0
+    append = town.redis.append
+
+    def count(slot: Slot, message: ToShard | None) -> None:
+        nonlocal passed
+        passed += isinstance(message, CommandOffered)
+        assert passed < 100, "else it would go on without an end"
+        append(slot, message)
+
+    town.redis.append = count  # type: ignore[method-assign]
+    await say(town, "bob", "b1")
+    await trio.sleep(2)
+    assert town.redis.slot_beats[Slot(1)][1].epoch == 1, "it does not know yet"
+    assert passed <= 2
