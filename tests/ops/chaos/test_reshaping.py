@@ -37,10 +37,10 @@ async def test_nothing_is_lost_or_doubled_and_pauses_are_short(
 
 # Not async: the command brings its own trio.
 def test_a_pause_that_is_too_long_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.chaos.run.RESHARDINGS", (1,))
+    monkeypatch.setattr("ops.chaos.run.RESHARDINGS", (1, 2))
     monkeypatch.setattr("ops.chaos.reshaping.PAUSE_SECONDS_MAX", 0.1)  # A tick is longer.
-    words = ["chaos", "--reshard", "--minutes", "0.1", "--agents", "8", "--rate", "30"]
+    words = ["chaos", "--reshard", "--minutes", "0.1", "--agents", "20", "--rate", "80"]
     answer = CliRunner().invoke(main, words, env={"COLUMNS": "200"})
     assert answer.exit_code == 1, answer.output
-    assert "2 to 1 shards" in answer.output
-    assert "1 x a chunk that moves stands still for less than 1 s" in answer.output
+    assert "1 to 2 shards" in answer.output
+    assert " x a chunk that moves stands still for less than 1 s" in answer.output
