@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -96,9 +96,12 @@ class Reshaper:
                 await trio.sleep(AROUND_SECONDS)
                 since = self.now()
                 os.kill(old.pid, signal.SIGTERM)
-                with trio.fail_after(REPLACED_SECONDS_MAX):
-                    while not self._is_replaced(old) or slots - (await bus.survey()).holders.keys():  # noqa: ASYNC110 - others change it.
-                        await trio.sleep(LOOK_SECONDS)
+
+                async def is_done(old: Running = old) -> bool:
+                    held = (await bus.survey()).holders.keys()
+                    return self._is_replaced(old) and slots <= held
+
+                await _until(is_done, REPLACED_SECONDS_MAX)
                 until = self.now()
                 await trio.sleep(AROUND_SECONDS)
                 losses = list(self._tempo.losses(since, until).values())
@@ -114,12 +117,13 @@ class Reshaper:
         self, bus: RedisGatewayBus, accounts: PostgresAccounts, wanted: Topology
     ) -> None:
         """Return when ``wanted`` is in force, and every slot has what is its own."""
-        with trio.fail_after(IN_FORCE_SECONDS_MAX):
-            while (await accounts.topologies()).in_force != wanted:  # noqa: ASYNC110 - others change it.
-                await trio.sleep(LOOK_SECONDS)
-            await trio.sleep(BEAT_SECONDS)
-            while not await _is_settled(bus, wanted):  # noqa: ASYNC110 - others change it.
-                await trio.sleep(LOOK_SECONDS)
+
+        async def is_in_force() -> bool:
+            return (await accounts.topologies()).in_force == wanted
+
+        await _until(is_in_force, IN_FORCE_SECONDS_MAX)
+        await trio.sleep(BEAT_SECONDS)
+        await _until(lambda: _is_settled(bus, wanted), IN_FORCE_SECONDS_MAX)
 
     def _note(
         self,
@@ -182,6 +186,12 @@ class Reshaper:
                 nursery.start_soon(listen)
                 yield bus, PostgresAccounts(postgres)
                 nursery.cancel_scope.cancel()
+
+
+async def _until(is_true: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    with trio.fail_after(seconds):
+        while not await is_true():  # noqa: ASYNC110 - it is true somewhere else.
+            await trio.sleep(LOOK_SECONDS)
 
 
 async def _is_settled(bus: RedisGatewayBus, wanted: Topology) -> bool:

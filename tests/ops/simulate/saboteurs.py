@@ -17,7 +17,7 @@ from common.envelopes import SessionLine
 from common.events import Entered, Left, Moved
 from common.frames import ChunkDelta, Entity
 from common.grid import ChunkId, Epoch, Slot, Tick, TransferId
-from common.journal import Conflict, Retired, Row, TransferState
+from common.journal import Conflict, Retired, Row, Taken, TransferState
 from common.replica import Replica
 from gateway.agent.admission import _read_lines as read_lines
 from gateway.agent.docket import Docket
@@ -29,8 +29,31 @@ from gateway.stream.position import Mark, Position
 from gateway.stream.position import decode as decode_position
 from gateway.stream.replay import missed as replay_missed
 from ops.simulate.servers import Adapters
+from shard.crew import Crew
+from shard.inbox import Inbox
 
 fan_out_join = FanOut.join
+
+
+def drop_held(inbox: Inbox, chunk: ChunkId) -> None:
+    """Forget what waits for a chunk that moves, instead of dealing with it."""
+    inbox._held.pop(chunk, None)
+
+
+def needs_no_orphans(crew: Crew) -> frozenset[Slot]:
+    """Leave alone what lies in streams of slots that are no more."""
+    topologies = crew._outlook.topologies
+    return topologies.in_force.slots | topologies.wanted.slots
+
+
+class AlwaysFinal(MemoryJournal):
+    """Says of every snapshot that nothing happened after it."""
+
+    async def take(
+        self, chunks: Sequence[ChunkId], holder: str, topology: int | None = None
+    ) -> Sequence[Taken]:
+        taken = await super().take(chunks, holder, topology)
+        return [attrs.evolve(one, is_final=True) for one in taken]
 
 
 class UnfencedJournal(MemoryJournal):
@@ -163,4 +186,5 @@ FORGETFUL = Adapters(journal=ForgetfulJournal)
 INDIFFERENT = Adapters(journal=IndifferentJournal)
 LEAVING = Adapters(shard_bus=LeavingBus)
 TRUSTING = Adapters(journal=TrustingJournal)
+FINAL = Adapters(journal=AlwaysFinal)
 AGELESS = Adapters(journal=AgelessJournal)
