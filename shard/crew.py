@@ -17,7 +17,7 @@ import trio
 from common import topics
 from common.errors import Trouble
 from common.grid import Slot
-from common.limits import LINGER_SECONDS, LOOK_SECONDS, POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX
+from common.limits import LOOK_SECONDS, POSTGRES_SECONDS_MAX, REDIS_SECONDS_MAX, SURPLUS_SECONDS
 from common.topology import ProcessBeat
 from shard.allocation import GiveBack, Take, View, next_move
 from shard.lease import try_lease
@@ -177,5 +177,5 @@ class Crew:
         for slot, since in self._idle_since.items():
             state = survey.slots.get(slot)
             is_empty = state is None or not state.waiting
-            if is_empty and not self._tenures[slot].leaving and now >= since + LINGER_SECONDS:
+            if is_empty and not self._tenures[slot].leaving and now >= since + SURPLUS_SECONDS:
                 self._give_back(slot)

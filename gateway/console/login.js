@@ -1,4 +1,5 @@
 // Logging in and out: a token is good when the API says so, and then stays in this tab.
+// Until this is loaded the form can't be sent, and its field has no name: a token is in no address.
 // `on`: {entered(topology)} with the first answer, {left()}.
 
 import { call, held } from "./api.js";
@@ -15,6 +16,7 @@ export class Login {
       this.#enter(byId("token").value.trim());
     });
     byId("logout").addEventListener("click", () => this.leave(""));
+    byId("login").querySelector("button").disabled = false;
   }
 
   // Go on with the token that this tab has, if it has one.

@@ -50,6 +50,7 @@ class Fleet:
         for number, keeper in self._keepers.items():
             if number not in wanted and not keeper.is_stopping:
                 log.info("one shard too many is drained", name=keeper.spec.name)
+                keeper.drain()
                 self._nursery.start_soon(self._drain, number, keeper)
 
     def _start(self, number: int) -> None:
@@ -58,7 +59,6 @@ class Fleet:
         self._nursery.start_soon(keeper.run)
 
     async def _drain(self, number: int, keeper: Keeper) -> None:
-        keeper.drain()
         with trio.move_on_after(self._drain_seconds) as patience:
             await keeper.wait_ended()
         if patience.cancelled_caught:

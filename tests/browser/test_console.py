@@ -88,6 +88,25 @@ def test_a_token_that_is_none_lets_nobody_in(world: Cluster, page: Page) -> None
     assert page.evaluate("sessionStorage.length") == 0
 
 
+def test_who_is_quicker_than_the_page_sends_no_token_anywhere(
+    world: Cluster, page: Page, token: str
+) -> None:
+    held: list[Route] = []
+    asked: list[str] = []
+    page.route("**/console/main.js", lambda route: held.append(route))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{world.url()}/ops/", wait_until="commit")
+    page.get_by_label("An operator's token").fill(token)
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(500)
+    assert held
+    assert page.url == f"{world.url()}/ops/"
+    assert not [url for url in asked if token in url]
+    held[0].continue_()
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#state")).to_have_text("live")
+
+
 def test_a_token_stays_in_its_tab_and_ends_with_logging_out(
     world: Cluster, context: BrowserContext, page: Page, token: str
 ) -> None:
@@ -301,6 +320,7 @@ def test_a_gateway_that_does_not_answer_is_noticed_and_comes_back(
 
 def test_it_is_all_there_with_the_keyboard_alone(world: Cluster, page: Page, token: str) -> None:
     page.goto(f"{world.url()}/ops/")
+    expect(page.get_by_role("button", name="Log in")).to_be_enabled()
     page.keyboard.type(token)  # The field has the focus.
     page.keyboard.press("Enter")
     expect(page.locator("#state")).to_have_text("live", timeout=SHOWN_MS_MAX)

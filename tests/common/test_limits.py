@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 from common import limits
 
 
@@ -17,3 +20,17 @@ def test_each_stage_of_an_end_has_what_its_processes_allow_themselves() -> None:
 
 def test_the_whole_end_is_within_what_is_promised() -> None:
     assert limits.SHARDS_ENDED_SECONDS < limits.SERVERS_ENDED_SECONDS < limits.STOP_SECONDS_MAX
+
+
+def test_no_bound_is_set_twice() -> None:
+    """The second would silently take the place of the first."""
+    tree = ast.parse(Path(limits.__file__).read_text())
+    names = [
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+    assert len(names) > 100
+    assert {name for name in names if names.count(name) > 1} == set()

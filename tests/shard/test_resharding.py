@@ -19,9 +19,9 @@ from common.grid import ChunkId, Slot, slot_of
 from common.journal import Snapshot, Taken
 from common.limits import (
     HANDOVER_SECONDS,
-    LINGER_SECONDS,
     LOOK_SECONDS,
     NEWCOMER_SECONDS,
+    SURPLUS_SECONDS,
     TICK_SECONDS,
 )
 from common.topology import Topologies, Topology
@@ -271,7 +271,7 @@ async def test_what_comes_to_a_stream_that_nobody_holds_is_passed_on(
     await town.gateway.offer([Offer(slot=Slot(5), message=late)])
     await town.wait_for(lambda: town.results("c1"), 2)
     town.assert_answered_once("ann", "c1")
-    with trio.fail_after(LINGER_SECONDS + 2):
+    with trio.fail_after(SURPLUS_SECONDS + 2):
         await holders(town, 1)
 
 

@@ -8,15 +8,20 @@ from gateway.stream import follow
 from ops.simulate.plan import Plan
 from ops.simulate.servers import Adapters
 from ops.simulate.simulation import Outcome, simulate
+from shard.crew import Crew
+from shard.inbox import Inbox
 from tests.ops.simulate.saboteurs import (
     AGELESS,
+    FINAL,
     FORGETFUL,
     INDIFFERENT,
     LEAVING,
     TRUSTING,
     UNFENCED,
+    drop_held,
     fold_anything,
     follows_somehow,
+    needs_no_orphans,
 )
 
 SEEDS_MAX = 200  # The issue's.
@@ -41,8 +46,9 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
         (AGELESS, 6),
         (LEAVING, 30),
         (TRUSTING, 74),
+        (FINAL, 11),
     ],
-    ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers"],
+    ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers", "final"],
 )
 def test_a_promise_that_is_switched_off_is_missed(adapters: Adapters, likely: int) -> None:
     outcome = first_failure(adapters, likely)
@@ -57,4 +63,19 @@ def test_a_gap_that_nobody_looks_for_is_noticed(monkeypatch: pytest.MonkeyPatch)
         patch.setattr(follow, "is_next", follows_somehow)
         patch.setattr(follow, "fold", fold_anything)
         outcome = first_failure()
+    assert simulate(outcome.plan).violation is None, "it is not the sabotage that was found"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("where", "name", "sabotage", "likely"),
+    [(Inbox, "release", drop_held, 1), (Crew, "_needed", property(needs_no_orphans), 19)],
+    ids=["what is held for a chunk that moves", "streams of slots that are no more"],
+)
+def test_what_a_reshard_must_not_forget_is_missed(
+    monkeypatch: pytest.MonkeyPatch, where: type, name: str, sabotage: object, likely: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, sabotage)
+        outcome = first_failure(likely=likely)
     assert simulate(outcome.plan).violation is None, "it is not the sabotage that was found"
