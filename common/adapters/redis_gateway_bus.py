@@ -35,6 +35,7 @@ from common.bus import (
     without_gap,
 )
 from common.envelopes import CommandOffered, SessionEnded, SessionLine, ToGateway
+from common.errors import Unavailable
 from common.grid import AgentId, ChunkId, CommandId, GatewayId, SessionId, Slot, Tick
 from common.limits import (
     DRAIN_TOLD_MS,
@@ -135,12 +136,13 @@ class RedisGatewayBus:
 
     async def watch(self, chunk: ChunkId) -> None:
         """Unavailable as well while the subscription is lost, and when it is lost meanwhile."""
-        assert self._subscription is not None, "watching needs an open inbound"
+        if self._subscription is None:  # A feed may still begin while the gateway ends.
+            raise Unavailable("watch: nobody listens any more")
         await self._subscription.add(topics.deltas(chunk))
 
     async def unwatch(self, chunk: ChunkId) -> None:
-        assert self._subscription is not None, "watching needs an open inbound"
-        await self._subscription.remove(topics.deltas(chunk))
+        if self._subscription is not None:
+            await self._subscription.remove(topics.deltas(chunk))
 
     async def deltas_after(self, chunk: ChunkId, tick: Tick) -> Sequence[Delta] | None:
         """None also when Redis does not know the last tick, or only one before ``tick``.

@@ -51,14 +51,14 @@ class Fleet:
             if number not in wanted and not keeper.is_stopping:
                 log.info("one shard too many is drained", name=keeper.spec.name)
                 keeper.drain()
-                self._nursery.start_soon(self._end, number, keeper)
+                self._nursery.start_soon(self._drain, number, keeper)
 
     def _start(self, number: int) -> None:
         keeper = Keeper(self._spec(number), self._folder, self._relay)
         self._keepers[number] = keeper
         self._nursery.start_soon(keeper.run)
 
-    async def _end(self, number: int, keeper: Keeper) -> None:
+    async def _drain(self, number: int, keeper: Keeper) -> None:
         with trio.move_on_after(self._drain_seconds) as patience:
             await keeper.wait_ended()
         if patience.cancelled_caught:

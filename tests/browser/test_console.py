@@ -93,7 +93,7 @@ def test_who_is_quicker_than_the_page_sends_no_token_anywhere(
 ) -> None:
     held: list[Route] = []
     asked: list[str] = []
-    page.route("**/console/main.js", held.append)
+    page.route("**/console/main.js", lambda route: held.append(route))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{world.url()}/ops/", wait_until="commit")
     page.get_by_label("An operator's token").fill(token)

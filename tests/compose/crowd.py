@@ -36,6 +36,14 @@ class Crowd:
     witnesses: list[Witness]
     findings: Findings
     clock: Clock
+    longest: float = 0.0
+    """Between two results of the same agent, in seconds."""
+    _last: dict[str, float] = attrs.field(factory=dict)
+
+    def ended(self, who: str) -> None:
+        now = self.clock.now()
+        self.longest = max(self.longest, now - self._last.get(who, now))
+        self._last[who] = now
 
     async def see_it_go_on(self) -> float:
         """Return after how many seconds each agent has done something that it began after now."""
@@ -66,6 +74,10 @@ def _done(player: Player) -> int:
     )
 
 
+def _tell(crowd: Crowd, who: str, _sent_at: float) -> None:
+    crowd.ended(who)
+
+
 @asynccontextmanager
 async def a_crowd(url: str, name: str) -> AsyncIterator[Crowd]:
     """In the world at ``url`` until the block ends; then what it began must end, too."""
@@ -87,6 +99,8 @@ async def a_crowd(url: str, name: str) -> AsyncIterator[Crowd]:
         findings,
         clock,
     )
+    for player in crowd.players:
+        player.ledger.ended = partial(_tell, crowd, player.name)
     clock.start()
     stop, leave = trio.Event(), trio.Event()
     async with trio.open_nursery() as stage:
@@ -95,8 +109,11 @@ async def a_crowd(url: str, name: str) -> AsyncIterator[Crowd]:
         for player in crowd.players:
             await stage.start(player.run, [url], stop, leave)
         await crowd.see_it_go_on()
+        usual, crowd.longest = crowd.longest, 0.0
         yield crowd
         await crowd.see_it_go_on()
+        # For `make test-compose ARGS=-s`: the runbook's figures.
+        print(f"\n{name}: longest without a result {crowd.longest:.1f} s, before {usual:.1f} s")  # noqa: T201
         stop.set()
         await settle(crowd.players, findings)
         leave.set()

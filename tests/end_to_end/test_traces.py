@@ -158,7 +158,8 @@ async def test_a_call_is_a_span_with_what_it_asked_of_the_servers_below(
 
 
 def test_what_was_exported_is_counted(traced: Cluster, collector: Collector) -> None:
-    collector.wait_for(lambda spans: any(span.service == "shard" for span in spans))
+    httpx.get(f"{traced.url()}/v1/world").raise_for_status()
+    collector.wait_for(lambda spans: any(span.service == "gateway" for span in spans))
     text = traced.metrics("gateway", 0)
     exported = [line for line in text.splitlines() if line.startswith("tessera_spans_total")]
     assert any('outcome="exported"' in line and float(line.split()[-1]) > 0 for line in exported)

@@ -201,3 +201,15 @@ async def test_a_cancelled_block_ends_at_once(bench: Bench, clock: Clock) -> Non
             await inbox.receive()
 
     assert scope.cancelled_caught
+
+
+async def test_who_watches_when_nobody_listens_any_more_is_told_so(
+    bench: Bench, clock: Clock
+) -> None:
+    """A feed may begin in the moment in which its gateway ends."""
+    bus = bench.gateway_bus()
+    async with bus.inbound(EAST):
+        pass
+    with pytest.raises(Unavailable):
+        await bus.watch(HERE)
+    await bus.unwatch(HERE)

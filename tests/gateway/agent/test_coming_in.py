@@ -132,6 +132,7 @@ async def test_a_spare_that_takes_over_in_time_lets_the_agent_in(autojump_clock:
         await trio.sleep(5)
         scene.shard.deaf = False
         assert (await client._to_client[1].receive())["type"] == "websocket.accept"
+        assert (await client.next())["type"] == "session_ready"
 
 
 async def test_no_room_is_unavailable(autojump_clock: MockClock) -> None:
