@@ -19,14 +19,16 @@ COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --pyt
 up: $(MADE)
 	@exec $(BIN)/tessera up $(ARGS)
 
-# Side by side; but pages, which are to draw sixty frames a second, only beside one another.
+# Side by side; but pages, which are to draw sixty frames a second, only beside one another, and what
+# is promised of a page by the clock beside nothing.
 test: static
 	@echo "== tests of the parts"
 	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser and not compose"
 	@echo "== tests of whole worlds"
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser"
 	@echo "== tests of the pages"
-	@$(BIN)/pytest -n 2 --dist loadfile -m browser
+	@$(BIN)/pytest -n 0 -m "browser and alone"
+	@$(BIN)/pytest -n 2 --dist loadfile -m "browser and not alone"
 
 # The inner loop: no servers, no processes, no browser.
 quick: static

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 
 import pytest
@@ -15,10 +16,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 STANDING_STILL = "[...tessera.world.agents.values()].every((agent) => Number.isInteger(agent.x))"
 
 
+@pytest.mark.alone
 def test_the_page_is_live_within_a_second(world: Cluster, browser: Browser) -> None:
-    """One of a dozen first visits, each with an empty cache: others use this machine too."""
-    took: list[float] = []
-    while len(took) < 12 and min(took, default=1.0) >= 1.0:
+    """The median of five first visits, each with an empty cache."""
+    took = []
+    for _ in range(5):
         context = browser.new_context()
         page = context.new_page()
         began = time.monotonic()
@@ -26,7 +28,7 @@ def test_the_page_is_live_within_a_second(world: Cluster, browser: Browser) -> N
         wait_until_live(page)
         took.append(time.monotonic() - began)
         context.close()
-    assert min(took) < 1.0, took
+    assert statistics.median(took) < 1.0, took
 
 
 def test_it_shows_the_chunk_its_neighbours_and_who_is_here(world: Cluster, page: Page) -> None:

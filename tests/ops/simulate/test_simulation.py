@@ -69,7 +69,7 @@ def test_every_kind_of_fault_happens() -> None:
 
 @pytest.mark.slow
 def test_no_seed_breaks_a_promise() -> None:
-    plans = [Plan(seed, minutes=0.3, agents=5, spectators=1) for seed in range(200)]
+    plans = [Plan(seed, minutes=0.4, agents=6, spectators=1) for seed in range(200)]
     out = StringIO()
     assert run_all(plans, Console(file=out, width=200)), out.getvalue()
 
