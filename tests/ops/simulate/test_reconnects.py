@@ -55,7 +55,7 @@ def first_failure(likely: int) -> Outcome:
         (view, "decode", ticks_off(1), "was left out", 0),
         (view, "decode", ticks_off(-1), "twice, or too late", 0),
         (replay, "missed", missed_but_the_last, "was left out", 0),
-        (fanout.FanOut, "join", join_whoever_comes, "", 9),
+        (fanout.FanOut, "join", join_whoever_comes, "", 7),
         (admission, "_read_lines", lines_from_before, "once more, and nobody asked", 0),
     ],
     ids=["too far", "too short", "the last delta", "audiences", "last_seq"],
