@@ -8,6 +8,9 @@ MADE := $(VENV)/made-from-lock
 # Tests side by side. More than the two cores: a third of their time is waiting for sockets.
 WORKERS ?= 3
 
+# What is imported a hundred times is compiled once, whatever the shell around prefers.
+export PYTHONDONTWRITEBYTECODE :=
+
 COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
@@ -19,14 +22,16 @@ COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --pyt
 up: $(MADE)
 	@exec $(BIN)/tessera up $(ARGS)
 
-# Side by side; but pages, which are to draw sixty frames a second, only beside one another.
+# Side by side; but pages, which are to draw sixty frames a second, only beside one another, and what
+# is promised of a page by the clock beside nothing.
 test: static
 	@echo "== tests of the parts"
 	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser and not compose"
 	@echo "== tests of whole worlds"
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser" tests/end_to_end tests/ops
 	@echo "== tests of the pages"
-	@$(BIN)/pytest -n 2 --dist loadfile -m browser
+	@$(BIN)/pytest -n 0 -m "browser and alone" tests/browser
+	@$(BIN)/pytest -n 2 --dist loadfile -m "browser and not alone" tests/browser
 
 # The inner loop: no servers, no processes, no browser.
 quick: static

@@ -29,7 +29,7 @@ def build(environment: Mapping[str, str], folder: Path) -> int:
     handed_on = folder / "compose" / "build"
     try:
         hand_on(told(_pip_config()), handed_on)
-        return subprocess.run(_words(environment), cwd=folder, check=False).returncode  # noqa: S603
+        return subprocess.run(_words(environment), cwd=folder, check=False).returncode  # noqa: S603 - our own words, and no shell.
     finally:
         shutil.rmtree(handed_on, ignore_errors=True)
 
@@ -64,7 +64,7 @@ def _elsewhere(value: str) -> str:
 
 def _pip_config() -> list[str]:
     words = [sys.executable, "-m", "pip", "config", "list"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603 - as above.
 
 
 def _words(environment: Mapping[str, str]) -> list[str]:

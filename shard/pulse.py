@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 import attrs
 import trio
@@ -34,7 +35,7 @@ async def _beat_slots(bus: Bus, crew: Crew) -> None:
         total += figures
         said = attrs.evolve(beat, is_draining=crew.is_draining)
         with suppress(Trouble):
-            await bounded(REDIS_SECONDS_MAX, lambda: bus.beat(tenure.slot, said))  # noqa: B023
+            await bounded(REDIS_SECONDS_MAX, partial(bus.beat, tenure.slot, said))
     _show(total)
 
 

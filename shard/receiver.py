@@ -22,6 +22,8 @@ class Receiver:
     _inbox: Inbox
     _slot: Slot
     _after: str = attrs.field(default="0", init=False)
+    _upto: str | None = attrs.field(default=None, init=False)
+    """Up to where all is dealt with, until Redis has heard of it."""
 
     async def run(self) -> None:
         """Receive until cancelled."""
@@ -55,6 +57,12 @@ class Receiver:
             _log.warning("cannot forget", slot=self._slot, trouble=str(trouble))
 
     async def forget(self) -> None:
-        """What is forgotten twice does no harm; what is not, is decided again, the same way."""
-        if (upto := self._inbox.take_done()) is not None:
+        """What is forgotten twice does no harm; what is not, is decided again, the same way.
+
+        When it fails, it is done at the next time: no later message may come to do it.
+        """
+        self._upto = self._inbox.take_done() or self._upto
+        if (upto := self._upto) is not None:
             await bounded(REDIS_SECONDS_MAX, lambda: self._bus.done(self._slot, upto))
+            if self._upto == upto:
+                self._upto = None

@@ -12,8 +12,7 @@ from pathlib import Path
 from common.errors import Misconfigured
 from common.tokens import Kind, parse_token
 from ops.operate.api import Access
-
-TOKEN_FILE = "ops-token"  # noqa: S105 - a file's name.
+from ops.up.run_folder import TOKEN_FILE
 
 
 def find_access(url: str | None, token_file: Path | None, token: str | None, data: Path) -> Access:

@@ -20,7 +20,8 @@ from common.adapters.postgres_operators import PostgresOperators
 from common.errors import Misconfigured
 from common.operators import TERMINAL, Call, OperatorToken, Outcome, Role
 from common.tokens import HashingKeys, Kind, new_token, parse_token
-from ops.operate.access import TOKEN_FILE, read_token
+from ops.operate.access import read_token
+from ops.up.run_folder import TOKEN_FILE
 
 _CREATED = Outcome(201, "ok")
 

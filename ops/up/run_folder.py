@@ -19,7 +19,8 @@ from typing import TextIO
 import attrs
 
 from common.errors import Misconfigured
-from ops.operate.access import TOKEN_FILE
+
+TOKEN_FILE = "ops-token"  # noqa: S105 - a file's name.
 
 _CLOCK_SECONDS = 1.0  # The kernel's idea of a birth and of a file's time differ by less.
 

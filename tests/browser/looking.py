@@ -1,4 +1,4 @@
-"""What several tests of the viewer do with a page, and an agent that walks where they want."""
+"""What several tests of the viewer do with a page, and an agent that does what they want."""
 
 from __future__ import annotations
 
@@ -41,43 +41,53 @@ def frames_per_second(page: Page) -> float:
     return pace
 
 
+Wish = tuple[int, int] | str | None
+"""Where to go, what to say; None: that was all."""
+
+
 @attrs.frozen
 class Walker:
     """An agent of ours, driven from a thread of its own: Playwright has this one."""
 
     agent_id: str
     name: str
-    _do: Callable[[tuple[int, int] | None], None]
+    _do: Callable[[Wish], None]
 
     def walk(self, x: int, y: int) -> None:
         """Set out for a floor cell near (x, y)."""
         self._do((x, y))
 
+    def say(self, text: str) -> None:
+        self._do(text)
+
 
 @contextmanager
 def walker(url: str) -> Iterator[Walker]:
-    goals: queue.Queue[tuple[int, int] | None] = queue.Queue()
+    wishes: queue.Queue[Wish] = queue.Queue()
     ready: queue.Queue[Agent] = queue.Queue()
     name = f"walker-{uuid4().hex[:8]}"
-    thread = threading.Thread(target=partial(trio.run, _live, url, name, goals, ready))
+    thread = threading.Thread(target=partial(trio.run, _live, url, name, wishes, ready))
     thread.start()
     try:
-        yield Walker(ready.get(timeout=START_SECONDS_MAX).id, name, goals.put)
+        yield Walker(ready.get(timeout=START_SECONDS_MAX).id, name, wishes.put)
     finally:
-        goals.put(None)
+        wishes.put(None)
         thread.join(START_SECONDS_MAX)
 
 
 async def _live(
     url: str,
     name: str,
-    goals: queue.Queue[tuple[int, int] | None],
+    wishes: queue.Queue[Wish],
     ready: queue.Queue[Agent],
 ) -> None:
     async with connect(url, name) as agent, trio.open_nursery() as nursery:
         ready.put(agent)
-        while (goal := await trio.to_thread.run_sync(goals.get)) is not None:
-            nursery.start_soon(_walk, agent, *goal)
+        while (wish := await trio.to_thread.run_sync(wishes.get)) is not None:
+            if isinstance(wish, str):
+                nursery.start_soon(agent.say, wish)
+            else:
+                nursery.start_soon(_walk, agent, *wish)
         nursery.cancel_scope.cancel()
 
 

@@ -48,6 +48,7 @@ STILL = """() => {
 }"""
 
 
+@pytest.mark.alone
 def test_25_chunks_with_a_thousand_walkers_keep_the_screens_pace(
     world: Cluster, page: Page
 ) -> None:

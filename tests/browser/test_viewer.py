@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.looking import LIVE_MS_MAX, frames_per_second, wait_until_live
+from tests.browser.looking import LIVE_MS_MAX, frames_per_second, look_at, wait_until_live, walker
 from tests.end_to_end.cluster import Cluster
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
@@ -15,10 +16,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 STANDING_STILL = "[...tessera.world.agents.values()].every((agent) => Number.isInteger(agent.x))"
 
 
+@pytest.mark.alone
 def test_the_page_is_live_within_a_second(world: Cluster, browser: Browser) -> None:
-    """One of a dozen first visits, each with an empty cache: others use this machine too."""
-    took: list[float] = []
-    while len(took) < 12 and min(took, default=1.0) >= 1.0:
+    """The median of five first visits, each with an empty cache."""
+    took = []
+    for _ in range(5):
         context = browser.new_context()
         page = context.new_page()
         began = time.monotonic()
@@ -26,7 +28,7 @@ def test_the_page_is_live_within_a_second(world: Cluster, browser: Browser) -> N
         wait_until_live(page)
         took.append(time.monotonic() - began)
         context.close()
-    assert min(took) < 1.0, took
+    assert statistics.median(took) < 1.0, took
 
 
 def test_it_shows_the_chunk_its_neighbours_and_who_is_here(world: Cluster, page: Page) -> None:
@@ -59,12 +61,17 @@ def test_agents_glide_between_ticks_at_the_screens_pace(world: Cluster, page: Pa
 
 
 def test_what_is_said_shows_as_a_bubble_and_in_the_list(world: Cluster, page: Page) -> None:
-    page.goto(world.url())
-    wait_until_live(page)
-    page.wait_for_function(
-        "[...tessera.world.agents.values()].some((agent) => agent.bubble)", timeout=60_000
-    )
-    expect(page.locator("#said li").first).not_to_be_empty()
+    """Of an agent of ours: the bots may all have gone out of sight, or have nothing to say."""
+    with walker(world.url()) as walking:
+        look_at(page, world.url())
+        walking.say("Grout is half of a mosaic.")
+        page.wait_for_function(
+            "(id) => tessera.world.agents.get(id)?.bubble",
+            arg=walking.agent_id,
+            timeout=LIVE_MS_MAX,
+        )
+        said = page.locator("#said li", has_text=walking.name).first
+        expect(said).to_contain_text("Grout is half of a mosaic.")
 
 
 def test_panning_far_asks_for_the_chunks_there(world: Cluster, page: Page) -> None:

@@ -20,8 +20,9 @@ PLAN = Plan(0, agents=4, spectators=12, reconnects=200)
 
 
 @pytest.mark.slow
-def test_no_forced_reconnect_loses_or_doubles_anything() -> None:
-    outcome = simulate(Plan(1, agents=6, spectators=60, reconnects=1_000))
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_forced_reconnect_loses_or_doubles_anything(seed: int) -> None:
+    outcome = simulate(Plan(seed, agents=6, spectators=60, reconnects=1_000))
     assert outcome.violation is None
     counts = outcome.counts
     assert counts["reconnects spectator"] + counts["reconnects agent"] >= 1_000
@@ -54,7 +55,7 @@ def first_failure(likely: int) -> Outcome:
         (view, "decode", ticks_off(1), "was left out", 0),
         (view, "decode", ticks_off(-1), "twice, or too late", 0),
         (replay, "missed", missed_but_the_last, "was left out", 0),
-        (fanout.FanOut, "join", join_whoever_comes, "", 9),
+        (fanout.FanOut, "join", join_whoever_comes, "", 7),
         (admission, "_read_lines", lines_from_before, "once more, and nobody asked", 0),
     ],
     ids=["too far", "too short", "the last delta", "audiences", "last_seq"],

@@ -40,12 +40,12 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
 @pytest.mark.parametrize(
     ("adapters", "likely"),
     [
-        (UNFENCED, 25),
-        (FORGETFUL, 13),
-        (INDIFFERENT, 5),
-        (AGELESS, 6),
-        (LEAVING, 30),
-        (TRUSTING, 74),
+        (UNFENCED, 10),
+        (FORGETFUL, 12),
+        (INDIFFERENT, 24),
+        (AGELESS, 15),
+        (LEAVING, 57),
+        (TRUSTING, 12),
         (FINAL, 11),
     ],
     ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers", "final"],
@@ -69,7 +69,7 @@ def test_a_gap_that_nobody_looks_for_is_noticed(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "name", "sabotage", "likely"),
-    [(Inbox, "release", drop_held, 1), (Crew, "_needed", property(needs_no_orphans), 19)],
+    [(Inbox, "release", drop_held, 19), (Crew, "_needed", property(needs_no_orphans), 19)],
     ids=["what is held for a chunk that moves", "streams of slots that are no more"],
 )
 def test_what_a_reshard_must_not_forget_is_missed(
