@@ -15,6 +15,7 @@ from ops.cli import main
 pytestmark = pytest.mark.cluster
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "order",
     [
@@ -23,12 +24,7 @@ pytestmark = pytest.mark.cluster
     ],
     ids=["2 to 4 to 3 to 8 to 1 shards", "every process replaced in turn"],
 )
-async def test_nothing_is_lost_or_doubled_and_pauses_are_short(
-    order: Order, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Beside other worlds on the same cores; ``tessera chaos --reshard`` alone holds to the promise.
-    monkeypatch.setattr("ops.chaos.reshaping.PAUSE_SECONDS_MAX", 3.0)
-    monkeypatch.setattr("ops.chaos.reshaping.STAYING_SECONDS_MAX", 1.5)
+async def test_nothing_is_lost_or_doubled_and_pauses_are_short(order: Order) -> None:
     told = io.StringIO()
     with trio.fail_after(180):
         is_kept = await chaos(order, Console(file=told, width=200))
