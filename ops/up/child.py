@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import attrs
 import trio
@@ -72,7 +73,7 @@ def give_birth(spec: Spec) -> Born:
     try:
         with _interrupts_blocked():
             process = subprocess.Popen(  # noqa: S603 - our own words, and no shell.
-                tethered(spec.argv, spec.death_signal, spec.user),
+                tethered(spec.argv, spec.death_signal, spec.user, "later" if spec.ours else "now"),
                 env={**os.environ, **spec.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
@@ -88,10 +89,17 @@ def give_birth(spec: Spec) -> Born:
 
 
 def tethered(
-    argv: Sequence[str], death_signal: signal.Signals, user: str | None
+    argv: Sequence[str],
+    death_signal: signal.Signals,
+    user: str | None,
+    interrupts: Literal["now", "later"] = "now",
 ) -> tuple[str, ...]:
-    """What to run so that ``argv`` runs as ``user`` and ends with the thread that started it."""
-    promise = (str(os.getpid()), str(int(death_signal)), user or "-")
+    """What to run so that ``argv`` runs as ``user`` and ends with the thread that started it.
+
+    ``interrupts``: whether a SIGINT gets through at once, or when the program asks for it: in
+    Python's first moments it would be a traceback.
+    """
+    promise = (str(os.getpid()), str(int(death_signal)), user or "-", interrupts)
     return (sys.executable, "-I", "-S", str(_TETHER), *promise, *argv)
 
 
@@ -99,7 +107,8 @@ def tethered(
 def _interrupts_blocked() -> Iterator[None]:
     """Inherited by what is started meanwhile; the tether lets them through when it can.
 
-    Before that a SIGINT (PostgreSQL's stop signal) would be a traceback of the tether's Python.
+    Before that a SIGINT (the stop signal of PostgreSQL and of shards) would be a traceback of the
+    tether's Python; and those of ours let it through themselves (``ops.early``).
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

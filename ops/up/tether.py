@@ -1,10 +1,10 @@
 """Become another program that dies when the supervisor dies, however that comes about.
 
-A script of its own, run by path as ``python -I -S tether.py PID SIGNAL USER PROGRAM ...``: it
+A script of its own, run by path as ``python -I -S tether.py PID SIGNAL USER WHEN PROGRAM ...``: it
 asks the kernel for SIGNAL at the death of its parent, process PID, and then is PROGRAM, with the
-same pid; a SIGINT that was blocked waits until then. It stays a separate step because the request
-has to come after the change of user (which clears it), and outside the supervisor, where other
-threads run. USER is a name or "-".
+same pid; a SIGINT that was blocked waits until then (WHEN is "now"), or until that program lets it
+through ("later"). It stays a separate step because the request has to come after the change of
+user (which clears it), and outside the supervisor, where other threads run. USER is a name or "-".
 
 Only Linux has this request. Elsewhere children outlive a supervisor that is killed with SIGKILL.
 """
@@ -21,7 +21,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(words: list[str]) -> None:
-    supervisor, death_signal, user, *argv = words
+    supervisor, death_signal, user, interrupts, *argv = words
     if user != "-":
         _become(user)
     if sys.platform == "linux":
@@ -29,7 +29,8 @@ def main(words: list[str]) -> None:
         if os.getppid() != int(supervisor):
             sys.exit("the supervisor died while this was starting")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # What it is after this, but without Python.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if interrupts == "now":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.execv(argv[0], argv)  # noqa: S606 - the supervisor's own words, and no shell.
 
 
