@@ -17,6 +17,7 @@ Pure. Every process asks for itself, and all who see the same come to the same e
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -88,9 +89,12 @@ def _leave(view: View) -> Move | None:
 
 
 def _take(view: View) -> Move | None:
+    free = view.free
+    if not free:
+        return None
     weights = _weights(view)
     counts = {name: len(view.held_by(name)) for name in weights}
-    for slot in view.free:
+    for slot in free:
         ranks = sorted(weights, key=lambda name: (weights[name], counts[name], name))
         rank = ranks.index(view.me)
         patience = RANK_SECONDS * rank
@@ -113,13 +117,13 @@ def _for_newcomers(view: View, slot: Slot) -> float:
 def _balance(view: View) -> Move | None:
     if view.free or view.is_busy:
         return None
-    weights = _weights(view)
-    held = {name: view.needed.intersection(view.held_by(name)) for name in weights}
+    held = {name: view.needed.intersection(view.held_by(name)) for name in view.able}
     if min(held, key=lambda name: (-len(held[name]), name)) != view.me:
         return None
-    others = [name for name in weights if name != view.me]
+    others = [name for name in held if name != view.me]
     if not others:
         return None
+    weights = _weights(view)
     first = min(others, key=lambda name: (weights[name], len(held[name]), name))
     if len(held[view.me]) - len(held[first]) < 2:
         return None
@@ -132,11 +136,9 @@ def _balance(view: View) -> Move | None:
 
 def _weights(view: View) -> dict[str, float]:
     """Return how many chunks each able process has, and will have by what it holds."""
-    return {
-        name: view.processes[name].chunks
-        + _brought(view) * len(view.needed.intersection(view.held_by(name)) - view.settled)
-        for name in view.able
-    }
+    brought = _brought(view)
+    coming = Counter(view.holders.get(slot) for slot in view.needed - view.settled)
+    return {name: view.processes[name].chunks + brought * coming[name] for name in view.able}
 
 
 def _brought(view: View) -> float:

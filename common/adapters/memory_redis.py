@@ -18,7 +18,7 @@ from common.bus import Delta, GatewayBeat, Inbound, Restored
 from common.envelopes import SessionLine, ToGateway, ToShard
 from common.errors import Unavailable
 from common.grid import AgentId, ChunkId, CommandId, Epoch, GatewayId, SessionId, Slot, Tick
-from common.limits import INBOUND_MAX, SHARDS_MAX
+from common.limits import INBOUND_MAX
 from common.topology import ProcessBeat, SlotBeat, SlotState, Survey
 
 BEGINNING_MS = 1_750_000_000_000  # Any time of day will do: it makes numbers look like real ones.
@@ -205,7 +205,7 @@ class MemoryRedis:
         now_ms = self.now_ms()
         oldest_ms = now_ms - self.durations.beat_ms_max
         slots: dict[Slot, SlotState] = {}
-        for slot in map(Slot, range(SHARDS_MAX)):
+        for slot in sorted(self.leases.keys() | self.slots.keys()):
             holder, stream = self.holder(slot), self.slots.get(slot)
             waiting = len(stream.entries) if stream else 0
             if holder or waiting:
