@@ -25,7 +25,12 @@ def draw_grid(
     for x in xs:
         column = begun.copy()
         column.update(_part(x).encode())
-        columns.append([_finish(column.copy(), last) for last in lasts])
+        drawn = []
+        for last in lasts:
+            one = column.copy()
+            one.update(last)
+            drawn.append(int.from_bytes(one.digest(), "big"))
+        columns.append(drawn)
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -33,11 +38,6 @@ def _begin(seed: int, tick: int, purpose: Sequence[str | int]) -> hashlib.blake2
     parts = [_part(value) for value in (tick, *purpose)]
     key = seed.to_bytes(16, "big", signed=True)
     return hashlib.blake2b("".join(parts).encode(), key=key, digest_size=8)
-
-
-def _finish(begun: hashlib.blake2b, last: bytes) -> int:
-    begun.update(last)
-    return int.from_bytes(begun.digest(), "big")
 
 
 def _part(value: str | int) -> str:

@@ -20,12 +20,10 @@ _INNER = frozenset(
     for line in range(1, CHUNK_SIZE - 1)
     for column in range(1, CHUNK_SIZE - 1)
 )
+_INNER_ROW = bytes([1]) * (CHUNK_SIZE - 2)
+_INNER_ROWS = tuple(index_of(1, line) for line in range(1, CHUNK_SIZE - 1))
 _OPEN = bytes(kind == FLOOR for kind in range(256))
-_RIM = tuple(
-    index
-    for index in range(WIDTH * WIDTH)
-    if not (1 <= index % WIDTH <= CHUNK_SIZE and 1 <= index // WIDTH <= CHUNK_SIZE)
-)
+_CLOSED = bytes(WIDTH)
 
 
 def connect(ground: bytearray) -> None:
@@ -44,8 +42,8 @@ def connect(ground: bytearray) -> None:
 def floor_of(ground: bytearray) -> bytearray:
     """Return one byte a cell, 1 for floor, with the rim closed."""
     open_cells = ground.translate(_OPEN)
-    for index in _RIM:
-        open_cells[index] = 0
+    open_cells[:WIDTH] = open_cells[-WIDTH:] = _CLOSED
+    open_cells[::WIDTH] = open_cells[WIDTH - 1 :: WIDTH] = _CLOSED
     return open_cells
 
 
@@ -87,26 +85,56 @@ def _fill(ground: bytearray, piece: Iterable[int]) -> None:
         ground[cell] = around
 
 
-def _tunnel(ground: bytearray, largest: Sequence[int], apart: Iterable[Sequence[int]]) -> None:
+def _tunnel(ground: bytearray, largest: Iterable[int], apart: Sequence[Sequence[int]]) -> None:
     """Dig from each piece along the shortest way, through the inside only, to the largest one."""
-    towards = _ways(ground, largest)
-    for piece in apart:
-        inside = frozenset(piece)
-        cell = next(cell for cell in towards if cell in inside)
-        while cell != towards[cell]:
+    towards, ends = _ways(ground, largest, apart)
+    for cell in ends:
+        while towards[cell]:
             ground[cell] = FLOOR
             cell = towards[cell]
 
 
-def _ways(ground: bytearray, largest: Iterable[int]) -> dict[int, int]:
-    """Return for each cell that can be dug to the next one on the way, nearest cells first."""
-    towards = {cell: cell for cell in largest}
-    frontier = list(towards)
-    open_cells = floor_of(ground)
+def _ways(
+    ground: bytearray, largest: Iterable[int], apart: Sequence[Sequence[int]]
+) -> tuple[Sequence[int], Iterable[int]]:
+    """Return for each cell the next one on the way, and the cell of each piece that is nearest.
+
+    Zero: there is none, or it is not known, for nobody looks further than to the last piece.
+    """
+    piece_of = {cell: number for number, piece in enumerate(apart) for cell in piece}
+    towards, ends = [0] * len(ground), dict.fromkeys(range(len(apart)), 0)
+    missing = len(apart)
+    unseen = _to_be_dug(ground, largest)
+    shore = _beside(unseen)
+    frontier = [cell for cell in largest if shore[cell]]
     for cell in frontier:  # Grows while it is read.
         for step in _NEIGHBOURS:
             beyond = cell + step
-            if beyond not in towards and (beyond in _INNER or open_cells[beyond]):
+            if unseen[beyond]:
+                unseen[beyond] = 0
                 towards[beyond] = cell
                 frontier.append(beyond)
-    return towards
+                number = piece_of.get(beyond)
+                if number is not None and not ends[number]:
+                    ends[number] = beyond
+                    missing -= 1
+                    if not missing:
+                        return towards, ends.values()
+    raise AssertionError("every piece can be reached through the inside")
+
+
+def _to_be_dug(ground: bytearray, largest: Iterable[int]) -> bytearray:
+    """Return one byte a cell, 1 for the inside and other floor, without ``largest``."""
+    cells = floor_of(ground)
+    for start in _INNER_ROWS:
+        cells[start : start + len(_INNER_ROW)] = _INNER_ROW
+    for cell in largest:
+        cells[cell] = 0
+    return cells
+
+
+def _beside(cells: bytearray) -> bytes:
+    """Return one byte a cell, not 0 where a neighbour is one of ``cells``; all cells at once."""
+    one = int.from_bytes(cells, "little")
+    beside = one << 8 | one >> 8 | one << 8 * WIDTH | one >> 8 * WIDTH
+    return beside.to_bytes(len(cells) + WIDTH, "little")

@@ -7,21 +7,25 @@ the seed alone; the deeper inside a chunk, the more its generation has a say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from operator import itemgetter
 
 import attrs
 
 from common.grid import CHUNK_SIZE
 from shard.world.chance import draw
+from shard.world.lanes import TOP, Factors, at_least, filled, in_all, lanes, low_bytes, numbers
 from shard.world.noise import HEIGHT_MAX, heights
 
 FLOOR, ROCK, WATER = b".#~"
 
 WIDTH = CHUNK_SIZE + 2
-"""A ground is the chunk and a rim of one cell of its neighbours, row by row: WIDTH * WIDTH."""
+CELLS = WIDTH * WIDTH
+"""A ground is the chunk and a rim of one cell of its neighbours, row by row: CELLS bytes."""
 
 _ROCK_LEVEL = HEIGHT_MAX * 68 // 100  # What rises above is rock: a sixth of the world.
 _LAKE_LEVEL = HEIGHT_MAX * 72 // 100  # Likewise for lakes: a twentieth.
+_SEA = _LAKE_LEVEL  # Rock is raised by what its level is lower.
 _INSIDE = 8  # This far from the border a chunk's generation alone decides.
 _GATE_WIDTH = 3  # Two can pass each other, and one may stand in the way.
 _GATE_MARGIN = 4  # Cells between a gate and a corner: from there one cannot see what is open.
@@ -43,27 +47,23 @@ def lay_out(seed: int, cx: int, cy: int, generation: int) -> bytearray:
 
 @attrs.frozen
 class _Relief:
-    """How far rock and water rise above their levels, cell by cell, and how much of both is due."""
+    """How far rock and water rise, cell by cell as lanes, both above _SEA; how much is due."""
 
-    rock: list[int]
-    water: list[int]
+    rock: int
+    water: int
     due: int
 
     @classmethod
     def of(cls, seed: int, cx: int, cy: int, generation: int) -> _Relief:
-        def field(name: str, spacing: int) -> Sequence[int]:
+        def field(name: str, spacing: int) -> int:
             x0, y0 = cx * CHUNK_SIZE - 1, cy * CHUNK_SIZE - 1
             return heights(seed, name, x0, y0, WIDTH, spacing)
 
         # The numbers were chosen by eye: hills of 10 to 20 cells, lakes a bit wider, rough edges.
-        hills, crags = field("rock", 13), field("rock", 5)
-        young = field(f"rock of {generation}", 13)
-        lakes, bays = field("water", 19), field("water", 6)
-        rock = [
-            (2 * (outer * old + inner * new) // _INSIDE + crag) // 3 - _ROCK_LEVEL
-            for (outer, inner), old, new, crag in zip(_WEIGHTS, hills, young, crags, strict=True)
-        ]
-        water = [(5 * lake + bay) // 6 - _LAKE_LEVEL for lake, bay in zip(lakes, bays, strict=True)]
+        old, young = field("rock", 13), field(f"rock of {generation}", 13)
+        hills = (_OUTER.times(old) + _INNER.times(young) >> 2) & _HILL_BITS  # A fourth of both.
+        rock = _third(hills + field("rock", 5)) + _ROCK_BELOW
+        water = _sixth(5 * field("water", 19) + field("water", 6))
         # 14 to 20 % here, and some more from ruins: the floor keeps about four fifths.
         due = (
             CHUNK_SIZE * CHUNK_SIZE * (140 + draw(seed, 0, "due", cx, cy, generation) % 61) // 1000
@@ -72,22 +72,21 @@ class _Relief:
 
     def flooded(self) -> bytearray:
         """Return the ground, with the levels inside moved until the chunk has what is ``due``."""
-        highest = [
-            rock if rock > water else water
-            for rock, water in zip(self.rock, self.water, strict=True)
-        ]
-        rises = [
-            rise * _INSIDE // depth for rise, depth in zip(highest, _DEPTHS, strict=True) if depth
-        ]
+        is_rock = at_least(self.rock, self.water, _TOPS)
+        highest = self.water ^ ((self.rock ^ self.water) & filled(is_rock))
+        level = self._level(numbers(highest, CELLS))
+        is_floor = at_least(level * _DEPTH_LANES + _FLOODED_SEA, highest * _INSIDE + _DEEP, _TOPS)
+        kinds = is_floor >> 30 | is_rock >> 31
+        return bytearray(low_bytes(kinds, CELLS).translate(_KINDS))
+
+    def _level(self, highest: tuple[int, ...]) -> int:
+        """Return how high above _SEA is floor, _INSIDE cells from the border: the rest is due."""
+        rises: list[int] = [height - _SEA for height in _RINGS[_INSIDE](highest)]
+        for depth in range(1, _INSIDE):
+            sea = _SEA * _INSIDE
+            rises += [(height * _INSIDE - sea) // depth for height in _RINGS[depth](highest)]
         rises.sort(reverse=True)
-        level = rises[self.due]
-        levels = [level * depth for depth in range(_INSIDE + 1)]
-        return bytearray(
-            [
-                FLOOR if high * _INSIDE <= levels[depth] else ROCK if high == rock else WATER
-                for high, rock, depth in zip(highest, self.rock, _DEPTHS, strict=True)
-            ]
-        )
+        return rises[self.due]
 
 
 def _depth(column: int, line: int) -> int:
@@ -98,7 +97,33 @@ def _depth(column: int, line: int) -> int:
 _DEPTHS = tuple(
     _depth(column, line) for line in range(-1, WIDTH - 1) for column in range(-1, WIDTH - 1)
 )
-_WEIGHTS = tuple((_INSIDE - depth, depth) for depth in _DEPTHS)
+_DEPTH_LANES = lanes(_DEPTHS)
+_OUTER = Factors(_INSIDE - depth for depth in _DEPTHS)
+_INNER = Factors(_DEPTHS)
+_RINGS = tuple(
+    itemgetter(*[index for index, depth in enumerate(_DEPTHS) if depth == wanted])
+    for wanted in range(_INSIDE + 1)
+)
+"""Of each depth, what gets its cells out of a ground's."""
+
+_TOPS = in_all(TOP, CELLS)
+_HILL_BITS = in_all((1 << 30) - 1, CELLS)
+_THIRD_BITS = in_all((1 << 15) - 1, CELLS)
+_SIXTH_BITS = in_all((1 << 16) - 1, CELLS)
+_ROCK_BELOW = in_all(_LAKE_LEVEL - _ROCK_LEVEL, CELLS)
+_DEEP = in_all(_INSIDE * _INSIDE * _SEA, CELLS)  # So that no lane is negative.
+_FLOODED_SEA = _DEEP + in_all(_INSIDE * _SEA, CELLS)
+_KINDS = bytes([WATER, ROCK, FLOOR, FLOOR]).ljust(256)
+
+
+def _third(lanes: int) -> int:
+    """Return a third of each lane, rounded down: right below 2^17."""
+    return (lanes * 43_691 >> 17) & _THIRD_BITS
+
+
+def _sixth(lanes: int) -> int:
+    """Return a sixth of each lane, rounded down: right below 2^15."""
+    return (lanes * 10_923 >> 16) & _SIXTH_BITS
 
 
 # A boundary stone of 2 x 2 wherever four chunks meet. A floor cell in a corner could be cut off

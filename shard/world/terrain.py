@@ -8,7 +8,7 @@ a floor cell whose neighbour across the border is floor too. Nobody crosses anyw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import attrs
@@ -77,18 +77,27 @@ def _exits(ground: bytearray, x0: int, y0: int) -> Mapping[str, tuple[Spot, ...]
     return {
         step: tuple(
             (x0 + column, y0 + line)
-            for column, line in cells
-            if ground[index_of(column, line)] == FLOOR
-            and ground[index_of(column + STEPS[step][0], line + STEPS[step][1])] == FLOOR
+            for (column, line), here, there in zip(cells, ground[border], ground[rim], strict=True)
+            if here == there == FLOOR
         )
-        for step, cells in _SIDES.items()
+        for step, cells, border, rim in _SIDES
     }
 
 
 _LAST = CHUNK_SIZE - 1
-_SIDES: Mapping[str, tuple[Spot, ...]] = {
-    "N": tuple((at, 0) for at in range(CHUNK_SIZE)),
-    "E": tuple((_LAST, at) for at in range(CHUNK_SIZE)),
-    "S": tuple((at, _LAST) for at in range(CHUNK_SIZE)),
-    "W": tuple((0, at) for at in range(CHUNK_SIZE)),
-}
+
+
+def _side(step: str, cells: Sequence[Spot]) -> tuple[str, Sequence[Spot], slice, slice]:
+    """Return ``cells``, all along one border, with their slice of a ground and that beyond."""
+    (dx, dy), first, last = STEPS[step], index_of(*cells[0]), index_of(*cells[-1])
+    stride, beyond = (last - first) // _LAST, index_of(dx, dy) - index_of(0, 0)
+    border = slice(first, last + 1, stride)
+    return step, cells, border, slice(first + beyond, last + beyond + 1, stride)
+
+
+_SIDES = (
+    _side("N", [(at, 0) for at in range(CHUNK_SIZE)]),
+    _side("E", [(_LAST, at) for at in range(CHUNK_SIZE)]),
+    _side("S", [(at, _LAST) for at in range(CHUNK_SIZE)]),
+    _side("W", [(0, at) for at in range(CHUNK_SIZE)]),
+)

@@ -84,7 +84,7 @@ def _exits(terrain: Terrain) -> Mapping[str, frozenset[int]]:
 def is_one_piece(terrain: Terrain) -> bool:
     """Flood the floor from its first cell, all cells at once: each is a bit."""
     cells = "#".join(terrain.rows)
-    floor = int("".join("1" if ground == "." else "0" for ground in cells), 2)
+    floor = int(cells.translate(str.maketrans(".#~", "100")), 2)
     flooded, grown = 0, floor & -floor
     while grown != flooded:
         flooded = grown
