@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def draw(seed: int, tick: int, *purpose: str | int) -> int:
@@ -35,11 +36,18 @@ def draw_grid(
 
 
 def _begin(seed: int, tick: int, purpose: Sequence[str | int]) -> hashlib.blake2b:
-    parts = [_part(value) for value in (tick, *purpose)]
-    key = seed.to_bytes(16, "big", signed=True)
-    return hashlib.blake2b("".join(parts).encode(), key=key, digest_size=8)
+    begun = _keyed(seed).copy()
+    begun.update("".join([_part(tick), *map(_part, purpose)]).encode())
+    return begun
 
 
+@lru_cache(maxsize=64)
+def _keyed(seed: int) -> hashlib.blake2b:
+    """Is shared: copy it before anything is added."""
+    return hashlib.blake2b(key=seed.to_bytes(16, "big", signed=True), digest_size=8)
+
+
+@lru_cache(maxsize=4096, typed=True)  # Ticks, chunks, agents of now; to remember is half the time.
 def _part(value: str | int) -> str:
     """Carries its kind and its length: ("a", "b") is not ("ab",), and 1 is not "1"."""
     text = str(value)

@@ -7,6 +7,8 @@ is told in ``shard.world.walking``; here are both ends of it.
 
 from __future__ import annotations
 
+from itertools import compress, count, islice
+
 import attrs
 
 from common.frames import Position
@@ -51,19 +53,17 @@ def _change_session(turn: Turn, agent: Agent, told: Enter) -> None:
 
 
 def _drawn_spot(turn: Turn, told: Enter) -> Spot:
-    free = _free_spots(turn)
-    return free[turn.draw("enter", told.agent) % len(free)]
+    """Return one of the free cells, counted row by row. A chunk that is not full has some."""
+    free = turn.terrain.open_but(turn.occupants)
+    drawn = turn.draw("enter", told.agent) % free.count(1)
+    return turn.terrain.spot_at(next(islice(compress(count(), free), drawn, None)))
 
 
 def _nearest_spot(turn: Turn, at: Position) -> Spot:
     if turn.is_free((at.x, at.y)):
         return (at.x, at.y)
-    return min(_free_spots(turn), key=lambda spot: abs(spot[0] - at.x) + abs(spot[1] - at.y))
-
-
-def _free_spots(turn: Turn) -> list[Spot]:
-    """Return them row by row. There are some: a chunk that is not full has more floor than that."""
-    return [spot for spot in turn.terrain.floor() if spot not in turn.occupants]
+    free = [spot for spot in turn.terrain.floor() if spot not in turn.occupants]
+    return min(free, key=lambda spot: abs(spot[0] - at.x) + abs(spot[1] - at.y))
 
 
 def leave(turn: Turn, told: Leave) -> None:

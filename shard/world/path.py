@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from common.grid import CHUNK_SIZE
+from shard.world.landscape import WIDTH
 from shard.world.terrain import STEPS, Spot, Terrain
-
-_WIDTH = CHUNK_SIZE + 2
 
 
 def find_path(
@@ -26,13 +24,10 @@ def find_path(
     The floor of a chunk is one piece: with nothing ``blocked``, only goals that are no floor of
     this chunk are out of reach, and that is seen without a search, as is a goal that is blocked.
     """
-    floor = bytearray(terrain.open)
-    for x, y in blocked:
-        if terrain.contains(x, y):
-            floor[_index(terrain, x, y)] = 0
-    targets = {_index(terrain, x, y) for x, y in goals if terrain.contains(x, y)}
+    floor = terrain.open_but(blocked)
+    targets = {terrain.index_of(x, y) for x, y in goals if terrain.contains(x, y)}
     targets = {target for target in targets if floor[target]}
-    origin = _index(terrain, *start)
+    origin = terrain.index_of(*start)
     if start in goals:
         return ""
     if not targets:
@@ -50,14 +45,10 @@ def walk(start: Spot, path: str) -> Spot:
     return x, y
 
 
-def _index(terrain: Terrain, x: int, y: int) -> int:
-    return (y - terrain.y0 + 1) * _WIDTH + x - terrain.x0 + 1
-
-
 def _search(floor: bytearray, origin: int, targets: set[int]) -> str | None:
     """Search ``floor``, closing cells in it; written for speed, see the test for what it takes."""
-    columns = [target % _WIDTH for target in targets]
-    lines = [target // _WIDTH for target in targets]
+    columns = [target % WIDTH for target in targets]
+    lines = [target // WIDTH for target in targets]
     left, right, top, bottom = min(columns), max(columns), min(lines), max(lines)
     steps = [""] * len(floor)
     # Cells by what a way through them takes at the least: as little as now, one more, two more.
@@ -73,16 +64,12 @@ def _search(floor: bytearray, origin: int, targets: set[int]) -> str | None:
             steps[cell] = step
             if cell in targets:
                 return _trace(steps, cell)
-            line, column = divmod(cell, _WIDTH)
+            line, column = divmod(cell, WIDTH)
             # The last one pushed is tried first: ties go the way of the last in "NSWE".
-            if floor[cell - _WIDTH]:
-                (now if line > bottom else more if line > top else most).append(
-                    (cell - _WIDTH, "N")
-                )
-            if floor[cell + _WIDTH]:
-                (now if line < top else more if line < bottom else most).append(
-                    (cell + _WIDTH, "S")
-                )
+            if floor[cell - WIDTH]:
+                (now if line > bottom else more if line > top else most).append((cell - WIDTH, "N"))
+            if floor[cell + WIDTH]:
+                (now if line < top else more if line < bottom else most).append((cell + WIDTH, "S"))
             if floor[cell - 1]:
                 (now if column > right else more if column > left else most).append((cell - 1, "W"))
             if floor[cell + 1]:
@@ -91,7 +78,7 @@ def _search(floor: bytearray, origin: int, targets: set[int]) -> str | None:
     return None
 
 
-_BACK = {"N": _WIDTH, "S": -_WIDTH, "W": 1, "E": -1}
+_BACK = {"N": WIDTH, "S": -WIDTH, "W": 1, "E": -1}
 
 
 def _trace(steps: list[str], cell: int) -> str:

@@ -8,7 +8,7 @@ a floor cell whose neighbour across the border is floor too. Nobody crosses anyw
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import attrs
@@ -16,7 +16,7 @@ import attrs
 from common.grid import CHUNK_SIZE, ChunkId, chunk_coordinates
 from common.limits import TERRAINS_MAX
 from shard.world.connect import connect, floor_of
-from shard.world.landscape import FLOOR, index_of, lay_out
+from shard.world.landscape import FLOOR, WIDTH, index_of, lay_out
 from shard.world.ruins import build_ruins
 
 Spot = tuple[int, int]
@@ -46,6 +46,23 @@ class Terrain:
 
     def contains(self, x: int, y: int) -> bool:
         return 0 <= x - self.x0 < CHUNK_SIZE and 0 <= y - self.y0 < CHUNK_SIZE
+
+    def open_but(self, taken: Iterable[Spot]) -> bytearray:
+        """Return ``open`` with ``taken`` closed; those of other chunks are passed over."""
+        cells = bytearray(self.open)
+        for x, y in taken:
+            if self.contains(x, y):
+                cells[self.index_of(x, y)] = 0
+        return cells
+
+    def index_of(self, x: int, y: int) -> int:
+        """Return where ``open`` has (x, y)."""
+        return index_of(x - self.x0, y - self.y0)
+
+    def spot_at(self, index: int) -> Spot:
+        """Return which cell ``open`` has at ``index``."""
+        line, column = divmod(index, WIDTH)
+        return self.x0 + column - 1, self.y0 + line - 1
 
     def floor(self) -> list[Spot]:
         """Return every floor cell, row by row."""

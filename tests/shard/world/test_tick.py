@@ -101,8 +101,10 @@ class Small:
             return
         for id, chunk in self.chunks.items():
             agent = chunk.agents.get(AgentId(str(number)))
+            if agent is None:
+                continue
             own = [told for told in self.inboxes[id] if subject(told) == str(number)]
-            if agent is not None and not is_held(agent, own):
+            if not is_held(agent, own):
                 self._ask(id, agent, (die >> 8) % 40, number)
                 return
 
