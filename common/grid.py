@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from functools import lru_cache
 from typing import NewType
 
 import attrs
@@ -53,6 +54,7 @@ def chunk_id(cx: int, cy: int) -> ChunkId:
     return ChunkId(f"{cx}:{cy}")
 
 
+@lru_cache(maxsize=4096)  # The chunks of now: a shard asks in each tick, a gateway at each id.
 def chunk_coordinates(chunk: ChunkId) -> tuple[int, int]:
     """Return (cx, cy); ValueError when ``chunk`` is not written as this project writes one."""
     cx_text, _, cy_text = chunk.partition(":")
