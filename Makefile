@@ -26,7 +26,7 @@ up: $(MADE)
 # is promised by the clock (how soon a page is live, how short a pause) beside nothing.
 test: static
 	@echo "== tests of the parts"
-	@$(BIN)/pytest -n $(WORKERS) -m "not cluster and not browser and not compose"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not cluster and not browser and not compose"
 	@echo "== tests of whole worlds"
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser and not alone" tests/end_to_end tests/ops
 	@$(BIN)/pytest -n 0 -m "cluster and not browser and alone" tests/ops

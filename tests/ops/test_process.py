@@ -27,6 +27,12 @@ SEEDS = (*PYTHON, "ops", "simulate", "--seeds", "0..9", "--minutes", "1000")
 BEGIN_SECONDS_MAX, END_SECONDS_MAX = 60.0, 20.0
 
 
+def test_a_process_that_serves_does_not_import_what_only_clients_need() -> None:
+    script = "import sys, ops.process, gateway.main, shard.main; print('httpx' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True)
+    assert answer.stdout == "False\n", answer.stderr
+
+
 # Not async: run() brings its own trio.
 def ended_with(work: Callable[[], Awaitable[None]]) -> object:
     with pytest.raises(SystemExit) as end:
