@@ -28,7 +28,7 @@ SEEDS_MAX = 200  # The issue's.
 
 
 def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
-    """``likely`` is tried first: the seed that found it the last time that all were tried."""
+    """``likely`` is tried first: of those that found it when all were tried, the soonest to end."""
     for seed in (likely, *range(SEEDS_MAX)):
         outcome = simulate(Plan(seed, minutes=0.5, agents=8, spectators=1), adapters)
         if outcome.violation is not None:
@@ -40,13 +40,13 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
 @pytest.mark.parametrize(
     ("adapters", "likely"),
     [
-        (UNFENCED, 10),
+        (UNFENCED, 17),
         (FORGETFUL, 12),
-        (INDIFFERENT, 24),
+        (INDIFFERENT, 4),
         (AGELESS, 15),
         (LEAVING, 57),
-        (TRUSTING, 12),
-        (FINAL, 11),
+        (TRUSTING, 95),
+        (FINAL, 21),
     ],
     ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers", "final"],
 )
@@ -69,7 +69,7 @@ def test_a_gap_that_nobody_looks_for_is_noticed(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "name", "sabotage", "likely"),
-    [(Inbox, "release", drop_held, 19), (Crew, "_needed", property(needs_no_orphans), 19)],
+    [(Inbox, "release", drop_held, 3), (Crew, "_needed", property(needs_no_orphans), 19)],
     ids=["what is held for a chunk that moves", "streams of slots that are no more"],
 )
 def test_what_a_reshard_must_not_forget_is_missed(
