@@ -49,6 +49,16 @@ def test_a_free_slot_goes_to_the_process_with_the_fewest_chunks() -> None:
     assert next_move(a_view("one", holders, chunks, needed=3)) is None
 
 
+def test_a_slot_that_was_just_taken_counts_with_the_chunks_that_it_will_bring() -> None:
+    """Two has fewer now, and will have as many more as slots bring in the mean: five."""
+    chunks = {"one": 12, "two": 10}
+    holders = {0: "one", 1: "one", 2: "two"}
+    view = a_view("one", holders, chunks, needed=4, free_seconds=NEWCOMER_SECONDS)
+    taken = attrs.evolve(view, settled=frozenset(slots(0, 1)))
+    assert next_move(taken) == Take(Slot(3))
+    assert next_move(attrs.evolve(taken, me="two")) is None
+
+
 def test_among_equals_the_first_by_name_takes_it() -> None:
     chunks = {"b": 0, "a": 0}
     assert next_move(a_view("a", {}, chunks, needed=1)) == Take(Slot(0))

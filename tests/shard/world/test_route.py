@@ -67,6 +67,25 @@ def test_only_sides_towards_the_goal_are_used(goal: Spot, sides: str) -> None:
     assert sides_towards(HOME, goal) == sides
 
 
+@given(st.integers(0, 2_499), st.integers(CHUNK_SIZE, 5 * CHUNK_SIZE - 1), near)
+def test_the_exit_with_the_shortest_way_is_taken(start: int, x: int, y: int) -> None:
+    """As the crow flies; among equals one that is near."""
+    spot, goal = FLOOR[start % len(FLOOR)], (x, y)
+    ways = [
+        (straight(spot, door) + straight(door, goal), straight(spot, door), door)
+        for side in sides_towards(HOME, goal)
+        for door in HOME.exits[side]
+    ]
+    way = find_way(HOME, spot, goal)
+    assert way is not None
+    out = walk(spot, way[:-1])
+    assert (straight(spot, out) + straight(out, goal), straight(spot, out)) == min(ways)[:2]
+
+
+def straight(one: Spot, other: Spot) -> int:
+    return abs(one[0] - other[0]) + abs(one[1] - other[1])
+
+
 def test_blocked_exits_are_passed_over() -> None:
     start, goal = HOME.exits["E"][0], (60, 25)
     free = HOME.exits["E"][-1]
