@@ -27,8 +27,8 @@ pytestmark = pytest.mark.cluster
 async def test_nothing_is_lost_or_doubled_and_pauses_are_short(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whoever starts processes on two cores that others use, too, finds pauses of up to 2 s. It is
-    # ``tessera chaos --reshard`` and ``--roll`` on a quiet machine that hold to the promise of 1 s.
+    # Wider than the promise, by which ``tessera chaos --reshard`` and ``--roll`` judge: beside
+    # another program a rolling restart had a pause of 1.7 s, and why is not known yet.
     monkeypatch.setattr("ops.chaos.reshaping.PAUSE_SECONDS_MAX", 3.0)
     monkeypatch.setattr("ops.chaos.reshaping.STAYING_SECONDS_MAX", 1.5)
     told = io.StringIO()
