@@ -49,6 +49,24 @@ class Cluster:
     port: int
     fallen: list[str] = attrs.field(factory=list)
     """Gateways and shards that fell over a bug, and how that was seen."""
+    _told: list[str] = attrs.field(factory=list)
+    """Who was told to end, and has not ended yet with 0; who is killed before may do so later."""
+
+    def tell_to_end(self, process: Running) -> None:
+        """Have a gateway stop, or a shard drain. ProcessLookupError: it is gone already."""
+        os.kill(process.pid, signal.SIGTERM)
+        self._told.append(f"{process.role}-{process.n}")
+
+    def hear(self, line: bytes) -> None:
+        """Take note of what the log says; who ends well is to have been told."""
+        found = fallen(line)
+        if found is None:
+            return
+        name = found.removesuffix(_WELL)
+        if name in self._told:
+            self._told.remove(name)
+        else:
+            self.fallen.append(found)
 
     @property
     def data(self) -> Path:
@@ -165,12 +183,14 @@ async def _keep_log(born: Born, cluster: Cluster) -> None:
     async with await trio.open_file(cluster.log, "ab", buffering=0) as log:
         async for line in lines(born.output):
             await log.write(line + b"\n")
-            if (found := fallen(line)) is not None:
-                cluster.fallen.append(found)
+            cluster.hear(line)
 
 
 def fallen(line: bytes) -> str | None:
-    """Which of ours fell over a bug. Who ends with 1 and says why was started without a server."""
+    """Which of ours fell over a bug, or ended well: whether it was told to is not in the line.
+
+    Who ends with 1 and says why was started without a server.
+    """
     with suppress(ValueError):
         said = json.loads(line)
         if not isinstance(said, dict):
@@ -185,7 +205,8 @@ def fallen(line: bytes) -> str | None:
 
 
 _OURS = ("gateway", "shard")
-_HARMLESS = (0, 1, -signal.SIGKILL)  # 0: it was drained, or told to stop.
+_HARMLESS = (1, -signal.SIGKILL)
+_WELL = " ended with 0"
 
 
 def free_ports(count: int) -> int:

@@ -107,7 +107,10 @@ class Injector:
             case "pause shard":
                 return _signal(victim.pid, signal.SIGSTOP)
             case "drain shard":
-                return _signal(victim.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    self.cluster.tell_to_end(victim)
+                    return True
+                return False
             case "reshard":
                 return await self._reshard(fault.n)
             case _:

@@ -7,8 +7,6 @@ the referee's to say.
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -95,7 +93,7 @@ class Reshaper:
             await trio.sleep(AROUND_SECONDS)
             for old in processes:
                 since = self.now()
-                os.kill(old.pid, signal.SIGTERM)
+                self.cluster.tell_to_end(old)
 
                 async def is_done(old: Running = old) -> bool:
                     held = (await bus.survey()).holders.keys()

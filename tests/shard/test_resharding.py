@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import attrs
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -329,7 +330,7 @@ async def test_topologies_that_follow_each_other_at_once_lose_nothing(
 
 
 async def test_two_who_disagree_do_not_pass_a_message_to_and_fro(
-    autojump_clock: MockClock, town: Town
+    autojump_clock: MockClock, town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Blind(MemoryJournal):
         """From the moment when its process has slot 1."""
@@ -357,7 +358,7 @@ async def test_two_who_disagree_do_not_pass_a_message_to_and_fro(
         assert passed < 100, "else it would go on without an end"
         append(slot, message)
 
-    town.redis.append = count  # type: ignore[method-assign]
+    monkeypatch.setattr(town.redis, "append", count)
     await say(town, "bob", "b1")
     await trio.sleep(2)
     assert town.redis.slot_beats[Slot(1)][1].epoch == 1, "it does not know yet"
