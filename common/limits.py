@@ -242,6 +242,7 @@ FLEET_LOOK_SECONDS = 0.5  # How often it looks whether there are to be more shar
 RESTART_SECONDS_MIN = 0.2  # The first time: agents wait.
 RESTART_SECONDS_MAX = 10.0  # For a child that can't start, until somebody mends it.
 STEADY_SECONDS = 10.0  # A child that lived this long was well; its death counts as a first one.
+FORK_SECONDS_MAX = 2.0  # It takes 10 ms; else a program is started instead.
 START_SECONDS_MAX = 60.0  # From birth to ready; a cold disk and a long journal take their time.
 START_DEATHS_MAX = 3  # One may be an accident; more of them on the way up are no use to wait for.
 SURVIVORS_SECONDS_MAX = 5.0  # Children of a killed supervisor are gone within one.

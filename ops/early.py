@@ -23,8 +23,8 @@ def end_quietly() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:  # As nohup and & would have it.
                 signal.signal(number, _end)
-        # The supervisor has it wait until here (ops.up.tether).
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        # The supervisor has them wait until here (ops.up.tether, ops.up.fork_server).
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
 def give_up_quietly() -> None:

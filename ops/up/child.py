@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import attrs
 import trio
@@ -42,24 +42,38 @@ class Spec:
     routine: tuple[bytes, ...] = ()
     """What lines have in them that nobody wants to see, unless it dies."""
     ours: bool = False
+    words: tuple[str, ...] = ()
+    """What ``tessera`` is told, where ``argv`` is that; so it can be forked (``ops.up.forks``)."""
 
     @property
     def name(self) -> str:
         return f"{self.role}-{self.n}"
 
 
+class Process(Protocol):
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None:
+        """Return its exit code, negative for a signal; None while it lives."""
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Does nothing once it has been waited for."""
+
+    async def wait_ended(self) -> int:
+        """Return its exit code; may be asked once."""
+
+
 @attrs.frozen
 class Born:
-    process: subprocess.Popen[bytes]
+    process: Process
     output: trio.abc.ReceiveStream
     """Standard output and standard error; it ends with the last process that holds it."""
 
     def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)  # Does nothing once it has been waited for.
+        self.process.send_signal(number)
 
     async def wait_ended(self) -> int:
-        """Return its exit code. Cancelled, a thread waits on until it has ended."""
-        return await trio.to_thread.run_sync(self.process.wait, abandon_on_cancel=True)
+        return await self.process.wait_ended()
 
     def kill(self) -> None:
         """End it and all of its own children that stayed in its group."""
@@ -67,12 +81,35 @@ class Born:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
+@attrs.frozen
+class _Executed:
+    _popen: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def poll(self) -> int | None:
+        return self._popen.poll()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
+    async def wait_ended(self) -> int:
+        """Cancelled, a thread waits on until it has ended."""
+        wait = self._popen.wait
+        return await trio.to_thread.run_sync(wait, abandon_on_cancel=True, limiter=_UNLIMITED)
+
+
+_UNLIMITED = trio.CapacityLimiter(float("inf"))  # A thread a child, and children are few.
+
+
 def give_birth(spec: Spec) -> Born:
     """Start it. From the main thread only: the kernel takes the thread that did for the parent."""
     reading, writing = os.pipe()
     try:
-        with _interrupts_blocked():
-            process = subprocess.Popen(  # noqa: S603 - our own words, and no shell.
+        with interrupts_blocked():
+            popen = subprocess.Popen(  # noqa: S603 - our own words, and no shell.
                 tethered(spec.argv, spec.death_signal, spec.user, "later" if spec.ours else "now"),
                 env={**os.environ, **spec.environment},
                 stdin=subprocess.DEVNULL,
@@ -85,7 +122,7 @@ def give_birth(spec: Spec) -> Born:
         raise
     finally:
         os.close(writing)
-    return Born(process, trio.lowlevel.FdStream(reading))
+    return Born(_Executed(popen), trio.lowlevel.FdStream(reading))
 
 
 def tethered(
@@ -104,7 +141,7 @@ def tethered(
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """Inherited by what is started meanwhile; the tether lets them through when it can.
 
     Before that a SIGINT (the stop signal of PostgreSQL and of shards) would be a traceback of the

@@ -21,7 +21,7 @@ from common.errors import Trouble
 from common.limits import FLEET_LOOK_SECONDS, POSTGRES_SECONDS_MAX
 from common.topology import Topologies
 from ops.up.child import Spec
-from ops.up.keeper import Deadline, Keeper, Relay, end
+from ops.up.keeper import Birth, Deadline, Keeper, Relay, end
 
 log = structlog.get_logger("tessera.up")
 
@@ -31,6 +31,7 @@ class Fleet:
     _spec: Callable[[int], Spec]
     _folder: Path
     _relay: Relay
+    _birth: Birth
     _spares: int
     _drain_seconds: float
     _nursery: trio.Nursery
@@ -54,7 +55,7 @@ class Fleet:
                 self._nursery.start_soon(self._drain, number, keeper)
 
     def _start(self, number: int) -> None:
-        keeper = Keeper(self._spec(number), self._folder, self._relay)
+        keeper = Keeper(self._spec(number), self._folder, self._relay, self._birth)
         self._keepers[number] = keeper
         self._nursery.start_soon(keeper.run)
 
@@ -91,12 +92,13 @@ async def a_fleet(
     spec: Callable[[int], Spec],
     folder: Path,
     relay: Relay,
+    birth: Birth,
     deadline: Deadline,
     drain_seconds: float,
 ) -> AsyncIterator[Fleet]:
     """Keep shard processes running for as long as the block lasts, first for ``slots``."""
     async with trio.open_nursery() as nursery:
-        fleet = Fleet(spec, folder, relay, spares, drain_seconds, nursery)
+        fleet = Fleet(spec, folder, relay, birth, spares, drain_seconds, nursery)
         fleet.match(slots)
         try:
             yield fleet

@@ -33,6 +33,11 @@ class Relay(Protocol):
         """Show a line that the child ``name`` wrote."""
 
 
+class Birth(Protocol):
+    def __call__(self, spec: Spec) -> Born:
+        """Start a child."""
+
+
 @attrs.define
 class Keeper:
     """One child, over all its lives."""
@@ -40,6 +45,7 @@ class Keeper:
     spec: Spec
     folder: Path
     relay: Relay
+    birth: Birth = give_birth
     child: Born | None = None
     refusal: str | None = None
     """The last line of a life that ended with exit code 2: the operator must mend something."""
@@ -105,14 +111,14 @@ class Keeper:
 
     async def _live(self) -> int:
         """From birth to death; return the exit code."""
-        child = self.child = give_birth(self.spec)
+        child = self.child = self.birth(self.spec)
         pid = child.process.pid
         if not self.spec.ours:
             facts = run_folder.Running(self.spec.role, self.spec.n, pid, self.spec.port)
             run_folder.write(self.folder, facts)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pass_on, child.output)
-            code = await trio.to_thread.run_sync(child.process.wait, limiter=_UNLIMITED)
+            code = await child.wait_ended()
             self.child = None
             child.kill()  # What it left behind in its group.
             run_folder.remove(self.folder, self.spec.role, self.spec.n)
@@ -133,18 +139,20 @@ class Keeper:
                     raise
 
 
-_UNLIMITED = trio.CapacityLimiter(float("inf"))  # A thread a child, and children are few.
-
 Deadline = Callable[[], float]
 """Says, when it is asked, until when (trio's clock) children may take to end by themselves."""
 
 
 @asynccontextmanager
 async def kept(
-    specs: Iterable[Spec], folder: Path, relay: Relay, deadline: Deadline
+    specs: Iterable[Spec],
+    folder: Path,
+    relay: Relay,
+    deadline: Deadline,
+    birth: Birth = give_birth,
 ) -> AsyncIterator[Sequence[Keeper]]:
     """Keep a child for each of ``specs`` running for as long as the block lasts."""
-    keepers = [Keeper(spec, folder, relay) for spec in specs]
+    keepers = [Keeper(spec, folder, relay, birth) for spec in specs]
     async with trio.open_nursery() as nursery:
         for keeper in keepers:
             nursery.start_soon(keeper.run)

@@ -102,12 +102,12 @@ class Plan:
             return []
         keys = self.data / "bots" / "keys.json"
         words = ("--url", self.url, "--count", str(self.bots), "--keys", str(keys))
-        return [Spec("bots", 0, _tessera("bots", *words), self._environment({}))]
+        return [_tessera("bots", 0, words, self._environment({}))]
 
     def _ours(self, role: str, n: int, words: Sequence[str], urls: Mapping[str, str]) -> Spec:
         place = ("--number", str(n), "--run-folder", str(self.data / "run"))
-        argv = _tessera(role, *place, *words)
-        return Spec(role, n, argv, self._environment(urls), ours=True)
+        spec = _tessera(role, n, (*place, *words), self._environment(urls))
+        return attrs.evolve(spec, ours=True)
 
     def _environment(self, urls: Mapping[str, str]) -> dict[str, str]:
         environment = {
@@ -148,9 +148,10 @@ def trouble_with_port(host: str, port: int) -> str | None:
     return None
 
 
-def _tessera(*words: str) -> tuple[str, ...]:
+def _tessera(role: str, n: int, options: Sequence[str], environment: Mapping[str, str]) -> Spec:
+    words = (role, *options)
     # -P: what happens to lie in the working directory is not the program.
-    return (sys.executable, "-P", "-m", "ops", *words)
+    return Spec(role, n, (sys.executable, "-P", "-m", "ops", *words), environment, words=words)
 
 
 def _urls(database_url: str, redis_url: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import structlog
@@ -33,6 +34,9 @@ from ops.up import run_folder
 from ops.up.keeper import kept
 from ops.up.plan import Plan, check_ports
 from ops.up.screen import Screen
+
+if TYPE_CHECKING:
+    from ops.up.forks import Forks
 
 log = structlog.get_logger("tessera.up")
 
@@ -121,13 +125,19 @@ class _World:
     ending: _Ending
 
     async def run(self) -> None:
+        from ops.up.forks import forks
+
+        with forks(self.plan.data) as births:
+            await self._run(births)
+
+    async def _run(self, births: Forks) -> None:
         servers = await self._prepare()
         specs = [self.plan.server(launch) for launch in servers.launches]
         async with kept(
             specs, self.folder, self.screen.relay, self.ending.after(SERVERS_ENDED_SECONDS)
         ):
             await self._lay_out(servers)
-            await self._run_processes(servers)
+            await self._run_processes(servers, births)
 
     async def _prepare(self) -> _Servers:
         from ops.embedded import postgres, valkey
@@ -170,12 +180,13 @@ class _World:
             nursery.start_soon(lay_out_database)
             nursery.start_soon(reach_redis, servers.redis_url, _patience("redis", ours))
 
-    async def _run_processes(self, servers: _Servers) -> None:
+    async def _run_processes(self, servers: _Servers, births: Forks) -> None:
         from ops.up.fleet import a_fleet
         from ops.up.ready import all_ready
 
         urls = (servers.database_url, servers.redis_url)
         gateways, folder, relay = self.plan.gateway_specs(*urls), self.folder, self.screen.relay
+        await births.wait_ready()
         async with (
             a_fleet(
                 self.plan.shards,
@@ -183,17 +194,26 @@ class _World:
                 partial(self.plan.shard_spec, *urls),
                 folder,
                 relay,
+                births.give_birth,
                 self.ending.after(SHARDS_ENDED_SECONDS),
                 self.settings.drain_seconds,
             ) as fleet,
             kept(
-                gateways, folder, relay, self.ending.after(GATEWAYS_ENDED_SECONDS)
+                gateways,
+                folder,
+                relay,
+                self.ending.after(GATEWAYS_ENDED_SECONDS),
+                births.give_birth,
             ) as gateway_keepers,
         ):
             async with self.screen.step("Starting shards and gateways"):
                 await all_ready([*fleet.keepers, *gateway_keepers])
             async with kept(
-                self.plan.bots_specs(), folder, relay, self.ending.after(BOTS_ENDED_SECONDS)
+                self.plan.bots_specs(),
+                folder,
+                relay,
+                self.ending.after(BOTS_ENDED_SECONDS),
+                births.give_birth,
             ):
                 self._say_hello()
                 await fleet.follow(servers.database_url)

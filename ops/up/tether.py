@@ -25,13 +25,18 @@ def main(words: list[str]) -> None:
     if user != "-":
         _become(user)
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(death_signal))
+        prctl(PR_SET_PDEATHSIG, int(death_signal))
         if os.getppid() != int(supervisor):
             sys.exit("the supervisor died while this was starting")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # What it is after this, but without Python.
     if interrupts == "now":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.execv(argv[0], argv)  # noqa: S606 - the supervisor's own words, and no shell.
+
+
+def prctl(option: int, value: int) -> None:
+    """Ask Linux for something that concerns this process (prctl(2))."""
+    ctypes.CDLL(None, use_errno=True).prctl(option, value)
 
 
 def _become(user: str) -> None:

@@ -55,7 +55,8 @@ def _carry(way: Way, listener: socket.socket, target: int, over: threading.Event
             for key, _ in selector.select(LOOK_SECONDS):
                 if key.fileobj is listener:
                     _connect(way, listener, target, selector)
-                elif isinstance(key.fileobj, socket.socket):
+                elif isinstance(key.fileobj, socket.socket) and key.fileobj in way._pairs:
+                    # Else it was closed a moment ago, together with its other end.
                     _pass_on(way, key.fileobj, selector)
 
 

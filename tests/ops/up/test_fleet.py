@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from common.topology import Topologies, Topology
-from ops.up.child import Spec
+from ops.up.child import Spec, give_birth
 from ops.up.fleet import Fleet, a_fleet, slots_of
 
 STUBBORN = "trap '' TERM; echo born; while :; do sleep 0.05; done"
@@ -30,7 +30,14 @@ def _say_nothing(name: str, line: bytes) -> None:
 
 async def test_it_starts_what_is_missing_and_drains_what_is_too_much(tmp_path: Path) -> None:
     async with a_fleet(
-        2, 1, a_shell("exec sleep 60"), tmp_path, _say_nothing, lambda: trio.current_time() + 5, 5
+        2,
+        1,
+        a_shell("exec sleep 60"),
+        tmp_path,
+        _say_nothing,
+        give_birth,
+        lambda: trio.current_time() + 5,
+        5,
     ) as fleet:
         await _settled(fleet, {0, 1, 2})
         fleet.match(4)
@@ -45,7 +52,14 @@ async def test_it_starts_what_is_missing_and_drains_what_is_too_much(tmp_path: P
 
 async def test_one_that_drains_for_too_long_is_killed(tmp_path: Path) -> None:
     async with a_fleet(
-        2, 0, a_shell(STUBBORN), tmp_path, _say_nothing, lambda: trio.current_time() + 1, 0.3
+        2,
+        0,
+        a_shell(STUBBORN),
+        tmp_path,
+        _say_nothing,
+        give_birth,
+        lambda: trio.current_time() + 1,
+        0.3,
     ) as fleet:
         await trio.sleep(0.3)
         fleet.match(1)
