@@ -45,7 +45,7 @@ from gateway.http.app import make_app
 from gateway.http.health import missing_now
 from gateway.http.outside import Outside as HttpOutside
 from gateway.listener import make_config, serve
-from gateway.metrics import QUEUE
+from gateway.metrics import QUEUE, REGISTRY
 from gateway.moderation import Moderator, keep_told
 from gateway.ports import Accounts, Bus, Operators
 from gateway.stream.feeds import Feeds
@@ -90,6 +90,7 @@ async def run(
                     serve_private,
                     metrics_port,
                     readiness.missing,
+                    REGISTRY,
                     stop=trio.Event(),
                     host=metrics_host,
                 )

@@ -62,7 +62,9 @@ class Handover:
                     await self._sent.wait()
 
     def _leaving(self) -> Sequence[Live]:
-        return [live for live in self._chunks if not self._routes.is_ours(live.id)]
+        """Those at work first: somebody waits for them."""
+        leaving = [live for live in self._chunks if not self._routes.is_ours(live.id)]
+        return sorted(leaving, key=lambda live: live.is_resting)
 
     def _part(self, live: Live) -> None:
         live.catch_up()

@@ -39,6 +39,8 @@ class Live:
     """``due`` at the time of the last snapshot."""
     kept_tick: Tick = attrs.field(init=False)
     """What needs no snapshot any more: its tick, or a time when nothing but time had passed."""
+    stored_tick: Tick = attrs.field(init=False)
+    """Of the last snapshot, or from which on only time has passed since it was loaded."""
     is_keeping: bool = False
     touched_at: float = attrs.field(factory=trio.current_time)
     """When somebody last asked for it, by trio's clock."""
@@ -50,7 +52,7 @@ class Live:
     def __attrs_post_init__(self) -> None:
         self.phase = phase_of(self.id)
         self.due = last_due(self.phase)
-        self.kept_tick = self.state.tick
+        self.kept_tick = self.stored_tick = self.state.tick
         self.kept_due = self.due
 
     @property
@@ -89,7 +91,7 @@ class Live:
             self.state = skip_to(self.state, Tick(self.state.tick + due - self.due))
             self.due = due
             if not changed:
-                self.kept_tick = self.state.tick  # Time alone is not worth a snapshot.
+                self.kept_tick = self.state.tick  # Time alone is not worth one, while it is ours.
 
     # The gate between deciding and ticking
 

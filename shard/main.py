@@ -21,6 +21,7 @@ from common.adapters.redis_leases import RedisLeases
 from common.adapters.redis_shard_bus import RedisShardBus
 from common.errors import Misconfigured, Trouble
 from common.settings import Settings
+from shard.metrics import REGISTRY
 from shard.outside import Outside
 from shard.serve import serve
 
@@ -61,6 +62,7 @@ async def run(
                 serve_private,
                 metrics_port,
                 partial(_missing, outside),
+                REGISTRY,
                 stop=ended,
                 host=metrics_host,
             )

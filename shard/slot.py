@@ -149,6 +149,8 @@ async def serve_slot(
         await stop.wait()
         sending.cancel_scope.deadline = trio.current_time() + SHUTDOWN_SECONDS_MAX - RELEASE_SECONDS
         with trio.move_on_after(FINISH_SECONDS_MAX):
+            if slot.handover.has_heir:
+                await slot.snapshots.keep_clocks()  # The others go on meanwhile.
             await slot.intake.finish()
         # A tick awaits nothing, so every chunk stops between two.
         living.cancel_scope.cancel()

@@ -1,5 +1,7 @@
 """When chunks are saved: each once in SNAPSHOT_TICKS, if more than time has passed in it.
 
+Time alone is saved when they go to another owner: their clocks go on there from what is stored.
+
 Spread over that time by the chunk's id, so that PostgreSQL gets an even trickle. A snapshot goes
 the way of all emissions, so it is written after all that led to it.
 """
@@ -16,6 +18,7 @@ from common.limits import SNAPSHOT_TICKS, TICK_SECONDS
 from shard.chunks import Chunks
 from shard.emission import Emission, Keep
 from shard.live import Live
+from shard.metronome import BEAT_SECONDS
 from shard.outbox import Outbox
 
 LOOK_SECONDS = 1.0  # A thirtieth of the time between two snapshots of a chunk.
@@ -35,6 +38,19 @@ class Snapshots:
                 if not live.is_keeping and _is_due(live, due):
                     self.keep(live)
 
+    async def keep_clocks(self) -> None:
+        """Save how late it is in those that rest; return when it is done."""
+        saved = []
+        for live in self._chunks:
+            if live.is_resting and not live.is_keeping:
+                live.catch_up()
+                if live.state.tick != live.stored_tick:
+                    await self._outbox.wait_room()
+                    self.keep(live)
+                    saved.append(live)
+        while any(live.is_keeping and not live.is_lost for live in saved):  # noqa: ASYNC110 - soon.
+            await trio.sleep(BEAT_SECONDS)
+
     def keep_all(self) -> None:
         """Have all saved for the last time: the slot is about to end."""
         for live in self._chunks:
@@ -49,7 +65,8 @@ class Snapshots:
         """It is on disk now."""
         live = self._chunks.peek(keep.chunk.id)
         if live is not None and live.epoch == keep.epoch:
-            live.kept_tick = keep.chunk.tick
+            live.kept_tick = max(live.kept_tick, keep.chunk.tick)
+            live.stored_tick = keep.chunk.tick
             live.is_keeping = False
 
 
@@ -58,7 +75,7 @@ def last_keeps(live: Live) -> tuple[Keep, ...]:
 
     Of what is at work it is also said that it stopped just there.
     """
-    if not live.has_changed and live.is_resting:
+    if live.is_resting and not live.has_changed and live.state.tick == live.stored_tick:
         return ()
     return (Keep(live.state, live.epoch, is_final=True),)
 

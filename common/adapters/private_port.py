@@ -15,7 +15,7 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
-from prometheus_client import REGISTRY, disable_created_metrics
+from prometheus_client import REGISTRY, CollectorRegistry, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from common.limits import READY_SECONDS_MAX
@@ -30,12 +30,19 @@ Missing = Callable[[], Awaitable[Mapping[str, str]]]
 async def serve_private(
     port: int,
     ready: Missing,
+    registry: CollectorRegistry,
     *,
     stop: trio.Event,
     host: str = "127.0.0.1",
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until ``stop``; started with the real port (``port`` 0: a free one)."""
+    """Serve until ``stop``; started with the real port (``port`` 0: a free one).
+
+    ``registry``: what this process counts besides what every one of ours does.
+    """
+    shown = CollectorRegistry()
+    shown.register(REGISTRY)
+    shown.register(registry)
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "lifespan":
@@ -43,7 +50,7 @@ async def serve_private(
         elif scope["type"] == "http":
             headers = dict(scope["headers"])
             accept = headers.get(b"accept", b"").decode("latin-1")
-            await _send(send, *await _answer(scope["method"], scope["path"], accept, ready))
+            await _send(send, *await _answer(scope["method"], scope["path"], accept, ready, shown))
         # A WebSocket that is not accepted is refused by the server.
 
     async with trio.open_nursery() as nursery:
@@ -75,14 +82,16 @@ def _config(host: str, port: int) -> Config:
 _Answer = tuple[int, str, bytes]
 
 
-async def _answer(method: str, path: str, accept: str, ready: Missing) -> _Answer:
+async def _answer(
+    method: str, path: str, accept: str, ready: Missing, shown: CollectorRegistry
+) -> _Answer:
     if path not in ("/metrics", "/healthz", "/readyz"):
         return _json(404, {"status": "not_found"})
     if method not in ("GET", "HEAD"):
         return _json(405, {"status": "method_not_allowed"})
     if path == "/metrics":
         encode, content_type = choose_encoder(accept)
-        return 200, content_type, encode(REGISTRY)
+        return 200, content_type, encode(shown)
     if path == "/readyz" and (missing := await _missing(ready)):
         return _json(503, {"status": "unready", **missing})
     return _json(200, {"status": "ok"})

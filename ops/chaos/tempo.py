@@ -2,9 +2,6 @@
 
 A chunk that stood still for a while carries on from there, so its clock has lost that while for
 good, but for the tick that it would have waited anyway. One tick that is late loses nothing.
-
-Known to be wrong in one case: a chunk at rest is not saved for time alone, so when it changes hands
-its clock loses the time for which it rested, too, and that is counted here as a pause.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from prometheus_client import REGISTRY
 
 from common.accounts import ALL_SCOPES, Account, ApiKey, Session
 from common.adapters.memory_accounts import MemoryAccounts
@@ -14,6 +13,7 @@ from common.grid import AgentId, ChunkId
 from common.operators import OperatorToken, Role
 from common.tokens import HashingKeys, Kind, new_token
 from gateway.access import bearer_of, key_of, operator_of, session_id_of, session_of
+from gateway.metrics import REGISTRY
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY, SESSION = new_token(Kind.API_KEY), new_token(Kind.SESSION)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import trio
+from prometheus_client import CollectorRegistry
 
 import ops.healthy
 from common.adapters.private_port import serve_private
@@ -21,7 +22,9 @@ async def said_by(missing: Mapping[str, str], path: str) -> str:
 
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        port: int = await nursery.start(partial(serve_private, 0, ready, stop=stop))
+        port: int = await nursery.start(
+            partial(serve_private, 0, ready, CollectorRegistry(), stop=stop)
+        )
         said = await trio.to_thread.run_sync(what_is_wrong, path, port)
         stop.set()
     return said

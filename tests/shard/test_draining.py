@@ -9,7 +9,7 @@ from common.commands import Say, Wait
 from common.grid import ChunkId, Slot
 from common.limits import LEASE_MS, TICK_SECONDS
 from common.topology import Topology
-from tests.shard.test_resharding import STAYING, chunk_that_moves, holders, join_at, say
+from tests.shard.test_resharding import STAYING, chunk_that_moves, clock_at, holders, join_at, say
 from tests.shard.town import Town
 
 
@@ -141,3 +141,21 @@ async def test_processes_replaced_in_turn_under_load_lose_and_double_nothing(
     assert {len(where) for where in town.population().values()} == {1}
     town.assert_streams_are_unbroken()
     assert set((await holders(town, 3)).values()) == {"t0", "t1", "t2"}
+
+
+async def test_the_clock_of_a_chunk_that_rests_goes_on_where_its_slot_comes_to(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    one = town.start("s1")
+    await join_at(town, "ann", STAYING)
+    await say(town, "ann", "a1")
+    await town.wait_for(lambda: town.acks("a1"))
+    began, at = clock_at(town, "a1"), trio.current_time()
+    town.start("s2")
+    await trio.sleep(60)
+    one.drain.set()
+    await one.ended.wait()
+    await say(town, "ann", "a2")
+    await town.wait_for(lambda: town.acks("a2"))
+    passed = (trio.current_time() - at) / TICK_SECONDS
+    assert passed - 3 < clock_at(town, "a2") - began <= passed + 1

@@ -16,7 +16,7 @@ from common.bus import Offer, Outgoing
 from common.commands import Command, Say, Wait
 from common.envelopes import CommandOffered, Released, ShowAsked, ToShard
 from common.events import Said
-from common.grid import ChunkId, Slot, slot_of
+from common.grid import ChunkId, Slot, Tick, slot_of
 from common.journal import Snapshot, Taken
 from common.limits import (
     HANDOVER_SECONDS,
@@ -59,6 +59,13 @@ async def holders(town: Town, count: int) -> dict[Slot, str]:
 async def say(town: Town, agent: str, id: str, command: Command | None = None) -> None:
     chunk = town.postgres.agents[town.sign_up(agent)].chunk
     await town.offer(town.command(agent, id, command or Say(id), chunk))
+
+
+def clock_at(town: Town, id: str) -> Tick:
+    """The tick at which the command was accepted."""
+    (ack,) = town.acks(id)
+    assert ack.tick is not None
+    return ack.tick
 
 
 async def join_at(town: Town, agent: str, chunk: ChunkId) -> None:
@@ -363,3 +370,22 @@ async def test_two_who_disagree_do_not_pass_a_message_to_and_fro(
     await trio.sleep(2)
     assert town.redis.slot_beats[Slot(1)][1].epoch == 1, "it does not know yet"
     assert passed <= 2
+
+
+async def test_the_clock_of_a_chunk_that_rests_goes_on_where_it_comes_to(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    resting = chunk_that_moves(1, 2)
+    town.start("s1")
+    town.start("s2")
+    await join_at(town, "bob", resting)
+    await say(town, "bob", "b1")
+    await town.wait_for(lambda: town.acks("b1"))
+    began, at = clock_at(town, "b1"), trio.current_time()
+    await trio.sleep(60)
+    await reshard(town, 2)
+    await trio.sleep(1)
+    await say(town, "bob", "b2")
+    await town.wait_for(lambda: town.acks("b2"))
+    passed = (trio.current_time() - at) / TICK_SECONDS
+    assert passed - 3 < clock_at(town, "b2") - began <= passed + 1

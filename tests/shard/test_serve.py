@@ -9,7 +9,6 @@ from typing import Literal
 import attrs
 import pytest
 import trio
-from prometheus_client import REGISTRY
 from trio.testing import MockClock
 
 from common.adapters.memory_journal import MemoryJournal
@@ -36,6 +35,7 @@ from common.limits import (
     SNAPSHOT_TICKS,
     TICK_SECONDS,
 )
+from shard.metrics import REGISTRY
 from shard.world.codec import encode_input
 from shard.world.inputs import Enter
 from tests.shard.town import GATEWAY, Town

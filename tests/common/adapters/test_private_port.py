@@ -7,18 +7,20 @@ from functools import partial
 import httpx
 import pytest
 import trio
-from prometheus_client import Counter
+from prometheus_client import CollectorRegistry, Counter
 
 from common.adapters.private_port import Missing, serve_private
 
-STEPS = Counter("tessera_test_private_port_steps", "A counter that only this test knows")
+OURS, ANOTHERS = CollectorRegistry(), CollectorRegistry()
+STEPS = Counter("tessera_test_private_port_steps", "Of this process alone", registry=OURS)
+FOREIGN = Counter("tessera_test_foreign", "What another kind of process counts", registry=ANOTHERS)
 
 
 @asynccontextmanager
 async def _served(ready: Missing) -> AsyncIterator[httpx.AsyncClient]:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        port: int = await nursery.start(partial(serve_private, 0, ready, stop=stop))
+        port: int = await nursery.start(partial(serve_private, 0, ready, OURS, stop=stop))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
             yield client
         stop.set()
@@ -62,6 +64,7 @@ async def test_metrics_are_prometheus_text() -> None:
 
     assert answer.headers["content-type"].startswith("text/plain")
     assert "tessera_test_private_port_steps_total 1.0" in answer.text
+    assert "tessera_test_foreign" not in answer.text
 
 
 async def test_there_is_nothing_else_to_see_or_to_change() -> None:
@@ -75,7 +78,7 @@ async def test_it_listens_where_it_is_told() -> None:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         port: int = await nursery.start(
-            partial(serve_private, 0, _nothing_missing, stop=stop, host="127.0.0.2")
+            partial(serve_private, 0, _nothing_missing, OURS, stop=stop, host="127.0.0.2")
         )
         async with httpx.AsyncClient(timeout=5) as client:
             answer = await client.get(f"http://127.0.0.2:{port}/healthz")

@@ -20,6 +20,7 @@ import httpx
 import psutil
 import pytest
 
+from ops.chaos.cluster import free_ports
 from ops.up.run_folder import Running
 
 pytestmark = pytest.mark.cluster
@@ -52,7 +53,7 @@ class World:
 
 @contextmanager
 def a_world(data: Path, *words: str) -> Iterator[World]:
-    port = _free_port()
+    port = free_ports(2)
     process = subprocess.Popen(
         [*TESSERA, "up", "--port", str(port), "--data", str(data), "--bots", "0", *words],
         stdout=subprocess.PIPE,
@@ -89,12 +90,6 @@ def refused(*words: str, **settings: str) -> str:
 def _environment(**settings: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
     return {**kept, **settings}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _until(happened: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -156,7 +151,7 @@ def test_no_password_is_in_a_command_line(world: World) -> None:
 
 
 def test_a_second_one_on_the_same_data_is_refused(world: World) -> None:
-    line = refused("up", "--data", str(world.data), "--port", str(_free_port()))
+    line = refused("up", "--data", str(world.data), "--port", str(free_ports(1)))
 
     assert str(world.data) in line
     assert "--data" in line
@@ -255,7 +250,7 @@ def test_a_signal_while_it_starts_again_ends_it_quietly(folder: Path) -> None:
 def _end_while_starting(data: Path, moment: float) -> None:
     """Ctrl-C: a SIGINT to everybody in the terminal's group."""
     with subprocess.Popen(
-        [*TESSERA, "up", "--port", str(_free_port()), "--data", str(data), "--bots", "1"],
+        [*TESSERA, "up", "--port", str(free_ports(1)), "--data", str(data), "--bots", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -340,7 +335,7 @@ def test_it_goes_on_and_ends_well_when_nobody_reads_what_it_says(folder: Path, f
 
 
 def test_a_gateway_that_waits_for_its_database_ends_when_it_is_told_to() -> None:
-    port, away = _free_port(), _free_port()
+    port, away = free_ports(1), free_ports(1)
     with subprocess.Popen(
         [*TESSERA, "gateway", "--port", "0", "--metrics-port", str(port)],
         stdout=subprocess.PIPE,
@@ -370,10 +365,10 @@ def _status(url: str) -> int | None:
 
 
 def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_ports(2)
     line = refused(
         "up",
-        *("--data", str(tmp_path), "--port", str(_free_port())),
+        *("--data", str(tmp_path), "--port", str(free_ports(1))),
         DATABASE_URL=f"postgresql://me:swordfish@127.0.0.1:{port}/world",
         REDIS_URL=f"redis://:swordfish@127.0.0.1:{port}/0",
     )
@@ -385,6 +380,6 @@ def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Pa
 def test_a_data_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
 
-    line = refused("up", "--data", str(tmp_path / "file"), "--port", str(_free_port()))
+    line = refused("up", "--data", str(tmp_path / "file"), "--port", str(free_ports(1)))
 
     assert "--data" in line
