@@ -93,7 +93,8 @@ def _take(view: View) -> Move | None:
     if not free:
         return None
     weights = _weights(view)
-    counts = {name: len(view.held_by(name)) for name in weights}
+    # As when balancing, or what is given back could come back at once, again and again.
+    counts = {name: len(view.needed.intersection(view.held_by(name))) for name in weights}
     for slot in free:
         ranks = sorted(weights, key=lambda name: (weights[name], counts[name], name))
         rank = ranks.index(view.me)

@@ -2,7 +2,8 @@
 
 Trio shuffles what is ready to run; here its dice are ours. They also stop processes: tasks of a
 stopped one are not run, whatever happens to them, as after SIGSTOP. Time stands still while
-anybody can run, and is the next deadline when all wait.
+anybody can run, and is the next deadline when all wait; who goes round in circles would stop it for
+ever, and is found out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any, TypeVar
 
 import trio
 from trio._core import _run as trio_run
+
+ROUNDS_MAX = 20_000  # Of the loop in one moment.
 
 T = TypeVar("T")
 
@@ -53,9 +56,13 @@ class Scheduler(random.Random):
     def __init__(self, seed: str) -> None:
         super().__init__(seed)
         self._stopped: dict[str, list[trio.lowlevel.Task]] = {}
+        self._moment, self._rounds = 0.0, 0
+        self.on_standstill: Callable[[], None] = _give_up
+        """Called when everybody has run ROUNDS_MAX times, and it is no later for that."""
 
     def shuffle(self, x: MutableSequence[Any]) -> None:
         """Called by trio with each batch of tasks that it is about to run."""
+        self._count_rounds()
         if len(x) > 1:
             super().shuffle(x)
         if self._stopped:
@@ -64,6 +71,14 @@ class Scheduler(random.Random):
                 if held is not None:
                     x.remove(task)
                     held.append(task)
+
+    def _count_rounds(self) -> None:
+        now = trio.current_time()
+        if now != self._moment:
+            self._moment, self._rounds = now, 0
+        self._rounds += 1
+        if self._rounds == ROUNDS_MAX:
+            self.on_standstill()
 
     def is_stopped(self, process: str) -> bool:
         return process in self._stopped
@@ -78,6 +93,10 @@ class Scheduler(random.Random):
     def go_on(self, process: str) -> None:
         held = self._stopped.pop(process, [])
         trio_run.GLOBAL_RUN_CONTEXT.runner.runq.extend(held)
+
+
+def _give_up() -> None:
+    raise AssertionError("tasks go round in circles, and time stands still")
 
 
 def run_seeded(seed: str, main: Callable[[Scheduler], Awaitable[T]]) -> T:

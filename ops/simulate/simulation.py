@@ -78,6 +78,7 @@ async def _live(
     logs: Sequence[MutableMapping[str, Any]],
     scheduler: Scheduler,
 ) -> float:
+    scheduler.on_standstill = partial(ledger.violate, "all run in circles, and time stands still")
     async with trio.open_nursery() as nursery:
         weather = Weather(plan.dice("weather"), plan.faults)
         network = Network(weather, ledger, nursery)

@@ -110,6 +110,15 @@ def test_who_has_two_more_than_the_first_choice_gives_one_back() -> None:
     assert next_move(a_view("a", {0: "a", 1: "b"}, {"a": 9, "b": 0})) is None
 
 
+def test_who_has_only_a_slot_that_nobody_needs_any_more_takes_what_was_given_back_to_it() -> None:
+    chunks = {"a": 0, "b": 0}
+    holders = {0: "a", 1: "a", 4: "b"}
+    assert next_move(a_view("a", holders, chunks)) == GiveBack(slots(1))
+    del holders[1]
+    assert next_move(a_view("a", holders, chunks)) is None
+    assert next_move(a_view("b", holders, chunks)) == Take(Slot(1))
+
+
 def test_the_slot_with_the_fewest_chunks_is_given_back_and_none_that_would_come_back() -> None:
     holders = {0: "a", 1: "a", 2: "a", 3: "b"}
     view = a_view("a", holders, {"a": 60, "b": 20}, needed=4)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import trio
 
 from ops.simulate.scheduler import Scheduler, belong_to, run_seeded
@@ -29,6 +30,32 @@ def test_tasks_of_a_stopped_process_stand_still_until_it_goes_on() -> None:
         return times
 
     assert run_seeded("1", main) == [1, 2, 12.5, 13.5, 14.5]
+
+
+def test_tasks_that_go_round_in_circles_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.simulate.scheduler.ROUNDS_MAX", 500)
+
+    async def main(scheduler: Scheduler) -> int:
+        found = 0
+        with trio.CancelScope() as scope:
+
+            def on_standstill() -> None:
+                nonlocal found
+                found += 1
+                scope.cancel()
+
+            scheduler.on_standstill = on_standstill
+            for _ in range(400):
+                await trio.lowlevel.checkpoint()
+            await trio.sleep(1)
+            for _ in range(400):
+                await trio.lowlevel.checkpoint()
+            assert found == 0, "it went on in between"
+            while True:
+                await trio.lowlevel.checkpoint()
+        return found
+
+    assert run_seeded("1", main) == 1
 
 
 def test_the_order_of_tasks_follows_from_the_seed() -> None:
