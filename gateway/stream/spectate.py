@@ -112,10 +112,13 @@ class Spectators:
 
     async def _end_all(self) -> None:
         """One after the other: all their clients come to another gateway at the same moment."""
-        for reader in tuple(self._readers):
-            reader.end(Ending.STOPPING)
-        members = self._fan_out.members()
-        await end_each(members, lambda each: each.end(Ending.STOPPING), STREAMS_ENDED_SECONDS)
+        await end_each(self._listening(), _end, STREAMS_ENDED_SECONDS)
+        for latecomer in self._listening():  # Who joined others before its turn came, above all.
+            _end(latecomer)
+
+    def _listening(self) -> list[Member | FeedReader | Reader[Block]]:
+        """All that are to be ended: those with a task, and those who are told with others."""
+        return [*self._readers, *self._fan_out.members()]
 
     async def _sweep(self) -> None:
         """Cut off who was told to go and does not read that: from outside, its write is stuck."""
@@ -238,6 +241,10 @@ class Spectators:
                 await attendance.go_on(lambda: False)
             finally:
                 attendance.leave()
+
+
+def _end(listening: Member | FeedReader | Reader[Block]) -> None:
+    listening.end(Ending.STOPPING)
 
 
 def _bounded(send: ASGISendCallable) -> ASGISendCallable:
