@@ -117,7 +117,7 @@ class MemoryAccounts:
         if used is not None and used not in kept.resume_hashes:
             return False
         good = kept.resume_hashes[0] if used is None else used
-        offered = [hash for hash in kept.resume_hashes[1:] if hash not in (used, fresh)]
+        offered = [one for one in kept.resume_hashes[1:] if one not in (used, fresh)]
         hashes = (good, *[*offered, fresh][-RESUME_OFFERS_MAX:])
         self._postgres.sessions[session] = attrs.evolve(kept, resume_hashes=hashes)
         return True

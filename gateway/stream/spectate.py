@@ -8,6 +8,7 @@ is overdue, and all streams when the gateway stops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import attrs
@@ -112,13 +113,14 @@ class Spectators:
 
     async def _end_all(self) -> None:
         """One after the other: all their clients come to another gateway at the same moment."""
-        await end_each(self._listening(), _end, STREAMS_ENDED_SECONDS)
-        for latecomer in self._listening():  # Who joined others before its turn came, above all.
-            _end(latecomer)
+        await end_each(self._ends(), _stop, STREAMS_ENDED_SECONDS)
+        for end_latecomer in self._ends():  # Above all of who joined others before its turn.
+            _stop(end_latecomer)
 
-    def _listening(self) -> list[Member | FeedReader | Reader[Block]]:
-        """All that are to be ended: those with a task, and those who are told with others."""
-        return [*self._readers, *self._fan_out.members()]
+    def _ends(self) -> list[Callable[[Ending], None]]:
+        """How to end each: those with a task of their own, and those who are told with others."""
+        readers, members = self._readers, self._fan_out.members()
+        return [*(reader.end for reader in readers), *(member.end for member in members)]
 
     async def _sweep(self) -> None:
         """Cut off who was told to go and does not read that: from outside, its write is stuck."""
@@ -243,8 +245,8 @@ class Spectators:
                 attendance.leave()
 
 
-def _end(listening: Member | FeedReader | Reader[Block]) -> None:
-    listening.end(Ending.STOPPING)
+def _stop(end: Callable[[Ending], None]) -> None:
+    end(Ending.STOPPING)
 
 
 def _bounded(send: ASGISendCallable) -> ASGISendCallable:

@@ -193,7 +193,7 @@ async def test_of_resumes_that_come_at_once_one_stays_and_can_resume_with_its_ow
 
 async def _race(cluster: Cluster, session: Frame, who: Frame, token: str, all_speak: bool) -> str:
     """Return the token of the one of six that stays, and speaks, and is cut."""
-    ends: list[int | None] = []
+    ends: list[int] = []
     stay: list[str] = []
     others_ended = trio.Event()
 
@@ -205,16 +205,19 @@ async def _race(cluster: Cluster, session: Frame, who: Frame, token: str, all_sp
                 agent = Stranger(socket, session, who["agent_id"])
                 if all_speak:
                     await agent.send({"type": "cancel", "id": "none"})
-                await _stay_or_go(agent)
+                await stay_or_go(agent)
         except ConnectionRejected as rejected:
             assert rejected.status_code == 409, "one that spoke has outdated the token"
             end(rejected.status_code)
 
-    async def _stay_or_go(agent: Stranger) -> None:
+    async def stay_or_go(agent: Stranger) -> None:
+        code = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(speak_once_alone, agent, nursery.cancel_scope)
-            end(await agent.close_code())
+            code = await agent.close_code()
             nursery.cancel_scope.cancel()
+        if code is not None:
+            end(code)
 
     async def speak_once_alone(agent: Stranger, reading: trio.CancelScope) -> None:
         await others_ended.wait()
@@ -226,7 +229,7 @@ async def _race(cluster: Cluster, session: Frame, who: Frame, token: str, all_sp
         stay.append(ready["resume_token"])
         reading.cancel()
 
-    def end(code: int | None) -> None:
+    def end(code: int) -> None:
         ends.append(code)
         if len(ends) == 5:
             others_ended.set()

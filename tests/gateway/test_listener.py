@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 import trio
-from hypercorn.events import Event, RawData
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
@@ -52,7 +53,7 @@ async def test_a_silent_fallback_hears_of_us_at_least_every_15_seconds(
 
         async with TaskGroup() as tasks:
             protocol = H11Protocol(
-                wrap_app(cast(ASGIFramework, app), 0, "asgi"), make_config(), WorkerContext(None),
+                wrap_app(cast("ASGIFramework", app), 0, "asgi"), make_config(), WorkerContext(None),
                 tasks, ConnectionState({}), False, ("192.0.2.1", 1), ("192.0.2.2", 2), send,
             )  # fmt: skip
             await protocol.handle(RawData(UPGRADE))
@@ -62,7 +63,7 @@ async def test_a_silent_fallback_hears_of_us_at_least_every_15_seconds(
             heard = [at for at, data in written[begun:] if data == PING]
             assert heard == [at for at, _ in written[begun:]], "nothing happens in its chunk"
             moments = [written[begun - 1][0], *heard, trio.current_time()]
-            silences = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+            silences = [after - before for before, after in pairwise(moments)]
             assert max(silences) <= HEARTBEAT_SECONDS_MAX
-            tasks._nursery.cancel_scope.cancel()
+            await protocol.handle(Closed())
         nursery.cancel_scope.cancel()
