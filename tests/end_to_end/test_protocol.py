@@ -182,7 +182,7 @@ async def test_of_resumes_that_come_at_once_one_stays_and_can_resume_with_its_ow
     async with connected(cluster.url(), session, who["agent_id"]) as first:
         await first.ask("c-0", HELLO)
         token = first.ready["resume_token"]
-    for turn in range(6):
+    for turn in range(20):
         used, token = token, await _race(cluster, session, who, token, all_speak)
         query = f"?resume={used}&last_seq=0"
         with pytest.raises(ConnectionRejected) as refused:
