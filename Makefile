@@ -23,12 +23,13 @@ up: $(MADE)
 	@exec $(BIN)/tessera up $(ARGS)
 
 # Side by side; but pages, which are to draw sixty frames a second, only beside one another, and what
-# is promised of a page by the clock beside nothing.
+# is promised by the clock beside nothing.
 test: static
 	@echo "== tests of the parts"
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not cluster and not browser and not compose"
 	@echo "== tests of whole worlds"
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser" tests/end_to_end tests/ops
+	@$(BIN)/pytest -n 0 -m "cluster and alone" tests/ops
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "cluster and not browser and not alone" tests/end_to_end tests/ops
 	@echo "== tests of the pages"
 	@$(BIN)/pytest -n 0 -m "browser and alone" tests/browser
 	@$(BIN)/pytest -n 2 --dist loadfile -m "browser and not alone" tests/browser

@@ -37,13 +37,20 @@ class Handover:
     _clock: Clock
     has_heir: bool = attrs.field(default=False, init=False)
     """The slot is given back so that another takes it."""
+    _settled: int = attrs.field(init=False)
+    """The topology by which all that we have is ours: thousands are not looked at for nothing."""
     _parted: dict[ChunkId, None] = attrs.field(factory=dict, init=False)
     """Those whose release is yet to be sent."""
     _sent: trio.Event = attrs.field(factory=trio.Event, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._settled = self._routes.topology.epoch
+
     @property
     def leaving(self) -> int:
         """How many chunks are not handed over that should be."""
+        if self._settled == self._routes.topology.epoch:
+            return len(self._parted)
         return len(self._leaving()) + len(self._parted)
 
     async def run(self) -> None:
@@ -60,6 +67,7 @@ class Handover:
                     await trio.sleep(BEAT_SECONDS)
                 while self._parted:
                     await self._sent.wait()
+            self._settled = epoch
 
     def _leaving(self) -> Sequence[Live]:
         """Those at work first: somebody waits for them."""

@@ -7,7 +7,7 @@ the referee's to say.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -20,7 +20,7 @@ from common.adapters.postgres_accounts import PostgresAccounts
 from common.adapters.redis import open_redis
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.bus import Delta
-from common.grid import ChunkId, GatewayId, slot_of
+from common.grid import ChunkId, GatewayId, Slot, slot_of
 from common.limits import TICK_SECONDS
 from common.topology import Pauses, Topology
 from ops.chaos.cluster import Cluster
@@ -54,6 +54,24 @@ class Change:
     """What the slots said themselves."""
 
 
+@attrs.frozen
+class Chunks:
+    """Which of them a change leaves where they are."""
+
+    before: Topology
+    after: Topology
+    held: Mapping[Slot, str]
+    """Which process had which slot before."""
+    holds: Mapping[Slot, str]
+
+    def stays(self, chunk: ChunkId) -> bool:
+        """Whether it keeps its slot, and its slot the process: some end, and hand theirs over."""
+        slot = slot_of(chunk, self.after.shard_count)
+        if slot != slot_of(chunk, self.before.shard_count):
+            return False
+        return self.held.get(slot) == self.holds.get(slot)
+
+
 @attrs.define
 class Reshaper:
     cluster: Cluster
@@ -70,19 +88,22 @@ class Reshaper:
             before = (await accounts.topologies()).in_force
             await trio.sleep(AROUND_SECONDS)
             for count in counts:
+                held = (await bus.survey()).holders
                 since = self.now()
                 wanted = await accounts.ask_reshard(count)
                 await bus.announce()
                 await self._wait_done(bus, accounts, wanted)
                 until = self.now()
                 await trio.sleep(AROUND_SECONDS)
+                survey = await bus.survey()
                 told = [
                     state.beat.moved
-                    for state in (await bus.survey()).slots.values()
+                    for state in survey.slots.values()
                     if state.beat and state.beat.moved and state.beat.moved.epoch == wanted.epoch
                 ]
                 what = f"{before.shard_count} to {count} shards"
-                self._note(what, since, until, before, wanted, told)
+                chunks = Chunks(before, wanted, held, survey.holders)
+                self._note(what, since, until, chunks, told)
                 before = wanted
 
     async def roll(self) -> None:
@@ -128,14 +149,13 @@ class Reshaper:
         what: str,
         since: float,
         until: float,
-        before: Topology,
-        after: Topology,
+        chunks: Chunks,
         told: Sequence[Pauses],
     ) -> None:
         losses = self._tempo.losses(since, until)
         moved, staying = [], []
         for chunk, loss in losses.items():
-            if slot_of(chunk, before.shard_count) == slot_of(chunk, after.shard_count):
+            if chunks.stays(chunk):
                 staying.append(loss)
             else:
                 moved.append(loss + TICK_SECONDS)

@@ -12,6 +12,7 @@ from itertools import compress, count, islice
 import attrs
 
 from common.frames import Position
+from common.grid import Tick
 from common.limits import REFUSALS_MAX, REFUSED_TICKS
 from shard.world.effects import Arrived, Gone, Unplaced
 from shard.world.inputs import Arrive, Enter, Leave, Settle
@@ -106,10 +107,11 @@ def settle(turn: Turn, told: Settle) -> None:
 
 
 def _thaw(turn: Turn, agent: Agent) -> None:
-    assert isinstance(agent.doing, Walking), f"{agent.id} stood at a border without walking"
-    refusals = agent.doing.refusals + 1
+    walking = agent.doing
+    assert isinstance(walking, Walking), f"{agent.id} stood at a border without walking"
+    agent = attrs.evolve(agent, asks_from=Tick(turn.tick + REFUSED_TICKS + 1))
+    refusals = walking.refusals + 1
     if refusals >= REFUSALS_MAX:
-        turn.finish(agent, agent.doing.id, "boundary_refused")
-        return
-    turn.begin(agent, attrs.evolve(agent.doing, refused=REFUSED_TICKS, refusals=refusals))
-    turn.busy.add(agent.id)
+        turn.finish(agent, walking.id, "boundary_refused")
+    else:
+        turn.begin(agent, attrs.evolve(walking, refusals=refusals))

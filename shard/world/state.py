@@ -29,8 +29,6 @@ class Walking:
     start: Tick = Tick(0)
     blocked: int = 0
     """Ticks in a row in which the next step was not free."""
-    refused: int = 0
-    """Ticks left before it may ask at a border again."""
     replans: int = 0
     """Ways round found in this chunk: bounded, or two could dance around each other for ever."""
     refusals: int = 0
@@ -62,6 +60,8 @@ class Agent:
     doing: Doing | None = None
     transfer: TransferId | None = None
     """Set while it asks at a border: it stands frozen, and nobody orders it about."""
+    asks_from: Tick = Tick(0)
+    """It was refused at a border: before this tick it asks at none, whatever it is told to do."""
 
 
 @attrs.frozen

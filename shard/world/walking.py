@@ -9,7 +9,8 @@ Pure. The rule of movement, for everybody whose next step stays in the chunk:
   who stands (does not walk, is frozen, or could not step either), it takes another way round all
   who stand, in an order drawn per tick; there is none, or it took REPLANS_MAX: ``blocked``.
 
-Who must step over the border asks the neighbour (Departing) and stands frozen until Settle.
+Who must step over the border asks the neighbour (Departing) and stands frozen until Settle. Who
+was refused asks at no border for REFUSED_TICKS, also when it is told to do something else.
 """
 
 from __future__ import annotations
@@ -43,10 +44,8 @@ def pass_time(turn: Turn) -> None:
         if agent.transfer is not None or id in turn.busy:
             continue
         if type(doing) is Walking:
-            if doing.refused:
-                turn.begin(agent, attrs.evolve(doing, refused=doing.refused - 1))
-            else:
-                walkers.append((agent, doing))
+            if not doing.refusals or turn.tick >= agent.asks_from:
+                walkers.append((agent, doing))  # Else it was refused, and looks for a way later.
         elif type(doing) is Waiting:
             _wait(turn, agent, doing)
     if walkers:
@@ -142,7 +141,10 @@ def _claims(turn: Turn, walkers: Iterable[Stepping]) -> tuple[dict[Spot, Steppin
         dx, dy = STEPS[walking.path[tick - walking.start]]
         x, y = spot = (agent.x + dx, agent.y + dy)
         if not (x0 <= x < x1 and y0 <= y < y1):
-            _depart(turn, agent, walking, spot)
+            if tick >= agent.asks_from:
+                _depart(turn, agent, walking, spot)
+            else:
+                turn.begin(agent, attrs.evolve(walking, start=Tick(walking.start + 1)))
         elif spot in claims:
             claims[spot], loser = _drawn_first(turn, claims[spot], stepping)
             losers.append(loser)
@@ -188,7 +190,7 @@ def _step(turn: Turn, agent: Agent, walking: Walking, spot: Spot) -> None:
     if walking.blocked:
         walking = attrs.evolve(walking, blocked=0)
     turn.events.append(Moved(id, x, y))
-    moved = Agent(id, agent.name, agent.session, agent.seq, x, y, walking)
+    moved = Agent(id, agent.name, agent.session, agent.seq, x, y, walking, None, agent.asks_from)
     turn.agents[id] = moved
     if turn.tick - walking.start + 1 == len(walking.path):
         turn.finish(moved, walking.id)
@@ -204,7 +206,7 @@ def _depart(turn: Turn, agent: Agent, walking: Walking, spot: Spot) -> None:
     transfer = TransferId(f"{chunk.id}.{chunk.generation}@{turn.tick}#{agent.id}")
     target = chunk_id(spot[0] // CHUNK_SIZE, spot[1] // CHUNK_SIZE)
     fresh = Walking(walking.id, walking.x, walking.y)
-    traveller = attrs.evolve(agent, x=spot[0], y=spot[1], doing=fresh)
+    traveller = attrs.evolve(agent, x=spot[0], y=spot[1], doing=fresh, asks_from=Tick(0))
     turn.effects.append(Departing(transfer, target, traveller))
     frozen = attrs.evolve(walking, path="", start=Tick(0), blocked=0)
     turn.agents[agent.id] = attrs.evolve(agent, doing=frozen, transfer=transfer)

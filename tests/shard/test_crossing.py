@@ -106,6 +106,29 @@ async def test_either_side_may_die_before_or_after_its_commit(
     await _assert_she_is_there(town)
 
 
+@pytest.mark.parametrize("shard_count", [1], ids=["within a shard"])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("is_fatal", [_is_arrive, _is_settle])
+@pytest.mark.parametrize("pause", [0, 2])
+async def test_the_process_of_both_sides_may_die_before_or_after_a_commit(
+    autojump_clock: MockClock,
+    town: Town,
+    is_fatal: Callable[[Row], bool],
+    after: bool,
+    pause: float,
+) -> None:
+    journal = Fatal(town, "only", is_fatal, after)
+    town.start("only", attrs.evolve(town.outside(), journal=journal))
+    await trio.sleep(0.1)
+    await town.join("ann")
+    await town.offer(town.command("ann", "c1", town.goal("1:0")))
+    with trio.fail_after(60):
+        await town.processes["only"].ended.wait()
+    await trio.sleep(pause)
+    town.start("spare")
+    await _assert_she_is_there(town)
+
+
 class Lossy(MemoryShardBus):
     """Loses the messages of which ``is_lost`` is true."""
 

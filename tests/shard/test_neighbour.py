@@ -15,6 +15,7 @@ from common.adapters.memory_journal import MemoryJournal
 from common.adapters.memory_leases import MemoryLeases
 from common.commands import MoveTo
 from common.envelopes import Detach
+from common.events import Left
 from common.frames import Position
 from common.grid import CHUNK_SIZE, AgentId, ChunkId, SessionId
 from common.journal import Committed, Conflict, Retired, Row, Taken
@@ -22,12 +23,13 @@ from common.limits import (
     COLLECT_SECONDS,
     CREATION_MS,
     CROSSING_SECONDS,
+    POSTGRES_SECONDS_MAX,
     REFUSALS_MAX,
     REFUSED_TICKS,
     TICK_SECONDS,
 )
 from shard.world.codec import decode_input
-from shard.world.inputs import Arrive
+from shard.world.inputs import Arrive, Settle
 from shard.world.terrain import terrain_of
 from tests.shard.town import Town
 
@@ -190,6 +192,55 @@ async def test_a_neighbour_that_is_just_handed_to_another_shard_is_entered_there
     assert town.postgres.chunks[NEXT].holder == SPARE
 
 
+async def _reshard(town: Town, count: int) -> None:
+    wanted = town.postgres.ask_reshard(count)
+    town.redis.stir()
+    while town.postgres.topology != wanted:
+        await trio.sleep(0.01)
+
+
+async def _drain(town: Town, name: str) -> None:
+    town.processes[name].drain.set()
+    await trio.sleep(0.1)
+
+
+CHANGES = {
+    "2 to 3 shards": lambda town: _reshard(town, 3),
+    "2 to 1 shards": lambda town: _reshard(town, 1),
+    "the target drains": lambda town: _drain(town, "target"),
+    "the source drains": lambda town: _drain(town, "source"),
+}
+
+
+@BETWEEN_TWO
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", [Arrive, Settle])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_chunks_that_change_hands_in_the_middle_of_a_crossing_lose_and_double_nobody(
+    autojump_clock: MockClock, town: Town, kind: type, after: bool, change: str
+) -> None:
+    """Before or after the row is journaled that lets her in, or that lets her go."""
+    changed: list[bool] = []
+
+    class Watched(MemoryJournal):
+        async def commit(self, rows: Sequence[Row]) -> Committed | Conflict:
+            is_it = any(row.body and isinstance(decode_input(row.body), kind) for row in rows)
+            outcome = await super().commit(rows) if after or not is_it else None
+            if is_it and not changed:
+                changed.append(True)
+                with trio.fail_after(POSTGRES_SECONDS_MAX):
+                    await CHANGES[change](town)
+            return outcome or await super().commit(rows)
+
+    for name in ("source", "target", "spare"):
+        town.start(name, attrs.evolve(town.outside(), journal=Watched(town.postgres)))
+        await trio.sleep(0.1)
+    await _set_out(town)
+    await _assert_she_arrives(town)
+    assert changed
+    town.assert_streams_are_unbroken()
+
+
 class Counting(MemoryJournal):
     """Notes when a traveller asked to be let in."""
 
@@ -218,6 +269,8 @@ async def test_who_is_refused_at_a_border_waits_before_it_asks_again_and_stands_
     assert result.position.x == CHUNK_SIZE - 1
     assert town.population() == {"ann": ["0:0"], "bob": [NEXT]}
     assert len(journal.asked) == REFUSALS_MAX
+    moves = [event for delta in town.deltas[ChunkId("0:0")] for event in delta.events]
+    assert not any(isinstance(event, Left) for event in moves), "she has never left"
     for one, other in itertools.pairwise(journal.asked):
         assert other - one >= REFUSED_TICKS * TICK_SECONDS
     await trio.sleep(10)

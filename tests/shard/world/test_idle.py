@@ -16,8 +16,8 @@ from shard.world.tick import advance
 FLOOR = terrain_of(7, chunk_id(0, 0), 1).floor()
 
 
-def _walking(goal: Spot, refused: int) -> Walking:
-    return Walking(CommandId("c"), goal[0], goal[1], refused=refused)
+def _walking(goal: Spot, refusals: int) -> Walking:
+    return Walking(CommandId("c"), goal[0], goal[1], refusals=refusals)
 
 
 doings = st.one_of(

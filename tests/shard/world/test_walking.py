@@ -10,7 +10,7 @@ from common.events import Event, Failed, Moved
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Tick, chunk_id
 from common.limits import BLOCKED_TICKS_MAX, REFUSALS_MAX, REFUSED_TICKS, REPLANS_MAX
 from shard.world.effects import Departing, Effect, Finished
-from shard.world.inputs import Order, Settle
+from shard.world.inputs import Order, Settle, Withdraw
 from shard.world.state import Agent, Chunk, Waiting, Walking
 from shard.world.terrain import Spot, terrain_of
 from shard.world.tick import TickResult, advance
@@ -273,6 +273,21 @@ def test_a_refused_walker_waits_and_asks_elsewhere() -> None:
     (departing,) = effects
     assert isinstance(departing, Departing)
     assert abs(departing.traveller.y - EXIT[1]) >= 3
+
+
+def test_who_was_refused_asks_no_sooner_for_being_told_anew() -> None:
+    refused = _refuse(_departed()[0].chunk).chunk
+    (agent,) = refused.agents.values()
+    assert agent.doing is not None
+    withdrawn = advance(refused, [Withdraw(agent.id, agent.session, agent.doing.id, "cancelled")])
+    told = Order(agent.id, agent.session, CommandId("again"), 2, MoveTo(60, EXIT[1]))
+    result = advance(withdrawn.chunk, [told])
+    chunk, _, effects = run(result.chunk, REFUSED_TICKS - 2)
+    assert (*result.effects, *effects) == ()
+    chunk, _, effects = run(chunk, 1)
+    (departing,) = effects
+    assert isinstance(departing, Departing)
+    assert departing.traveller.asks_from == 0, "another chunk has another clock"
 
 
 def test_after_three_refusals_it_fails() -> None:
