@@ -59,7 +59,11 @@ class ApiKey:
 
 @attrs.frozen
 class Session:
-    """One sitting of an agent; ``resume_hashes`` are the confirmed and the unconfirmed token."""
+    """One sitting of an agent.
+
+    ``resume_hashes``: the confirmed token, then those that are offered and not confirmed, the
+    oldest first.
+    """
 
     session: SessionId
     agent: AgentId

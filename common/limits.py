@@ -84,7 +84,7 @@ SEND_BYTES_MAX = 4 * 1024  # Of a write, watched at once: at 200 bytes a second 
 # second. A stop beyond DELTAS_KEPT_MS could not even be made up for by coming back.
 STILL_SECONDS_MAX = 120.0
 HEARTBEAT_SECONDS = 10.0  # Under the protocol's 15 s.
-PING_SECONDS = 20.0  # WebSocket pings: finds the peers that vanished.
+PING_SECONDS = 20.0  # Agents' WebSocket pings: finds the peers that vanished.
 FEED_PENDING_MAX = 600  # Deltas held while a chunk's static is on its way: 120 s of them.
 INBOUND_MAX = (
     10_000  # Messages from Redis waiting in a gateway; beyond: the subscription is restarted.
@@ -124,6 +124,8 @@ TARGET_CHARACTERS_MAX = 128  # Of what a row of the audit log quotes from outsid
 
 # Sessions and presence
 RESUME_MS = 60_000  # The protocol's.
+RESUME_OFFERS_MAX = 8  # Unconfirmed tokens of a session: connections that race for it; then the
+# oldest is forgotten.
 PRESENCE_BEAT_SECONDS = 5.0
 BEAT_MS_MAX = 5_000  # Older beats do not count: whoever sent them is gone, or as good as gone.
 PRESENCE_MS = RESUME_MS + 5_000  # A beat may be late by one interval and nobody loses a second.

@@ -22,7 +22,7 @@ from common.limits import (
     GRACE_SECONDS,
     HEAD_BYTES_MAX,
     HEAD_SECONDS_MAX,
-    PING_SECONDS,
+    HEARTBEAT_SECONDS,
     SEND_BUFFER_BYTES,
     VANISHED_SECONDS_MAX,
 )
@@ -44,7 +44,8 @@ def make_config() -> Config:
     # (``read_timeout`` would end event streams as well, whose clients say nothing for hours.)
     config.keep_alive_timeout = HEAD_SECONDS_MAX
     config.websocket_max_message_size = FRAME_BYTES_MAX
-    config.websocket_ping_interval = PING_SECONDS
+    # The heartbeat of spectators' fallback; agents' pings are ours, see gateway/agent/websocket.py.
+    config.websocket_ping_interval = HEARTBEAT_SECONDS
     return config
 
 

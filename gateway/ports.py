@@ -170,14 +170,18 @@ class Accounts(Protocol):
         """False when it had ended already."""
 
     async def offer_resume(self, session: SessionId, used: bytes | None, fresh: bytes) -> bool:
-        """Make ``fresh`` the session's unconfirmed resume token.
+        """Offer ``fresh`` as a resume token, beside those that are offered and not confirmed.
 
-        ``used`` is the token that the client came with, None when it brought none. False, and
-        nothing changed, when ``used`` is neither the confirmed nor the unconfirmed one.
+        Beyond RESUME_OFFERS_MAX the oldest of those is forgotten. ``used`` is the token that the
+        client came with, None when it brought none. False, and nothing changed, when ``used`` is
+        neither the confirmed nor an offered one.
         """
 
-    async def confirm_resume(self, session: SessionId, fresh: bytes) -> None:
-        """From now on only ``fresh`` is good, if it is still the unconfirmed one."""
+    async def confirm_resume(self, session: SessionId, fresh: bytes) -> bool:
+        """From now on only ``fresh`` is good. False, and nothing changed, if it is not any more.
+
+        Once it is the confirmed one, to confirm it again leaves what was offered since.
+        """
 
     async def history(self, session: SessionId, after_seq: int) -> Sequence[SessionLine]:
         """Every accepted ack and recorded result after ``after_seq``, in order of seq."""

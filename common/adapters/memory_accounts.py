@@ -12,6 +12,7 @@ from common.adapters.memory_postgres import MemoryPostgres
 from common.envelopes import SessionLine
 from common.grid import AgentId, CommandId, SessionId
 from common.journal import Known, World
+from common.limits import RESUME_OFFERS_MAX
 from common.topology import Topologies, Topology
 
 
@@ -116,14 +117,19 @@ class MemoryAccounts:
         if used is not None and used not in kept.resume_hashes:
             return False
         good = kept.resume_hashes[0] if used is None else used
-        self._postgres.sessions[session] = attrs.evolve(kept, resume_hashes=(good, fresh))
+        offered = [one for one in kept.resume_hashes[1:] if one not in (used, fresh)]
+        hashes = (good, *[*offered, fresh][-RESUME_OFFERS_MAX:])
+        self._postgres.sessions[session] = attrs.evolve(kept, resume_hashes=hashes)
         return True
 
-    async def confirm_resume(self, session: SessionId, fresh: bytes) -> None:
+    async def confirm_resume(self, session: SessionId, fresh: bytes) -> bool:
         await self._postgres.reached("confirming a resume token")
         kept = self._postgres.sessions.get(session)
-        if kept is not None and kept.resume_hashes[1:] == (fresh,):
+        if kept is None or fresh not in kept.resume_hashes:
+            return False
+        if fresh != kept.resume_hashes[0]:
             self._postgres.sessions[session] = attrs.evolve(kept, resume_hashes=(fresh,))
+        return True
 
     async def history(self, session: SessionId, after_seq: int) -> Sequence[SessionLine]:
         await self._postgres.reached("reading a session's history")

@@ -24,12 +24,17 @@ from common.adapters.postgres_rows import (
 from common.envelopes import SessionLine
 from common.grid import AgentId, ChunkId, CommandId, SessionId
 from common.journal import Known, World
+from common.limits import RESUME_OFFERS_MAX
 from common.topology import Topologies, Topology
 
 _READ_KEYS = """
     select key.*, agent.banned_at is not null as is_banned
     from api_key key join agent on agent.id = key.agent
 """
+
+# What stays offered beside a fresh token. In terms of the row alone: so two updates that meet are
+# one after the other.
+_OFFERED = "array_remove(array_remove(resume_hashes[2:], $2::bytea), $3::bytea)"
 
 
 class PostgresAccounts:
@@ -166,32 +171,39 @@ class PostgresAccounts:
         return bool(rows)
 
     async def offer_resume(self, session: SessionId, used: bytes | None, fresh: bytes) -> bool:
-        # Whoever brings the unconfirmed token has it, so the one before it is done with; the one
-        # brought stays good until the next one is confirmed.
+        # Whoever brings an unconfirmed token has it, so the one before it is done with; the one
+        # brought stays good until another one is confirmed. Twice the same is once: a write whose
+        # answer was lost is repeated.
         rows = await self._postgres.write(
             "renewing a resume token",
-            """
-            update session set resume_hashes = array[coalesce($2, resume_hashes[1]), $3::bytea]
+            f"""
+            update session set resume_hashes = array[coalesce($2::bytea, resume_hashes[1])]
+                || ({_OFFERED})[greatest(cardinality({_OFFERED}) + 2 - $4::integer, 1):]
+                || array[$3::bytea]
             where id = $1 and ended_at is null
                 and ($2::bytea is null or $2 = any (resume_hashes))
             returning id
-            """,
+            """,  # noqa: S608 - our own expression.
             session,
             used,
             fresh,
+            RESUME_OFFERS_MAX,
         )
         return bool(rows)
 
-    async def confirm_resume(self, session: SessionId, fresh: bytes) -> None:
-        await self._postgres.write(
+    async def confirm_resume(self, session: SessionId, fresh: bytes) -> bool:
+        rows = await self._postgres.write(
             "confirming a resume token",
             """
-            update session set resume_hashes = array[$2::bytea]
-            where id = $1 and resume_hashes[2] = $2
+            update session set resume_hashes =
+                case resume_hashes[1] when $2::bytea then resume_hashes else array[$2::bytea] end
+            where id = $1 and $2 = any (resume_hashes)
+            returning id
             """,
             session,
             fresh,
         )
+        return bool(rows)
 
     async def history(self, session: SessionId, after_seq: int) -> Sequence[SessionLine]:
         rows = await self._postgres.read(

@@ -136,6 +136,11 @@ async def enter(
     latest = await ask_postgres(outside.accounts.session(session.session))
     if account is None or latest is None or not latest.is_live(outside.clock.now()):
         return UNAUTHORIZED
+    if visitor.fresh.hash not in latest.resume_hashes:
+        # Offers and bindings are made in any order: the client that we have just taken the session
+        # from was heard after the one and before the other, and its token alone was left.
+        offered = outside.accounts.offer_resume(session.session, None, visitor.fresh.hash)
+        await ask_postgres(offered)
     kept = list(await ask_redis(outside.bus.lines_after(session.session, 0)))
     refused: list[AckLine] = []
     attached = await _attach(session, account, binding, channel, refused, outside)

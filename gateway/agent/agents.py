@@ -103,7 +103,7 @@ class Agents:
         self._emptied = trio.Event()
         if not self._conversations:
             return
-        await end_each(tuple(self._conversations), _restart, AGENTS_ENDED_SECONDS)
+        await end_each(self._conversations, _restart, AGENTS_ENDED_SECONDS)
         for latecomer in self._conversations:
             _restart(latecomer)
         with trio.move_on_after(CLOSE_SECONDS_MAX):

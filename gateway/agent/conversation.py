@@ -212,16 +212,19 @@ class Conversation:
 
     def confirm(self) -> None:
         """The client is there: from now on only its fresh resume token is good."""
-        if not self._is_confirmed:
+        if not (self._is_confirmed or self._is_ending):
             self._is_confirmed = True
             self._do_soon(self._confirm_resume)
 
     async def _confirm_resume(self) -> None:
-        admitted, accounts = self._admitted, self._outside.accounts
+        accounts, session = self._outside.accounts, self._admitted.session.session
+        fresh = self._admitted.fresh.hash
         with trio.CancelScope(shield=True):  # ask_postgres has a deadline.
             try:
-                confirm = accounts.confirm_resume(admitted.session.session, admitted.fresh.hash)
-                await ask_postgres(confirm)
+                if not await ask_postgres(accounts.confirm_resume(session, fresh)):
+                    # A client was heard that we took the session from, or that took it from us. As
+                    # an offer ours is good, and does no harm to the other one.
+                    await ask_postgres(accounts.offer_resume(session, None, fresh))
             except Trouble:
                 self._is_confirmed = False  # The next frame tries again; until then both are good.
 

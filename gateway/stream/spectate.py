@@ -8,6 +8,7 @@ is overdue, and all streams when the gateway stops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import attrs
@@ -112,10 +113,14 @@ class Spectators:
 
     async def _end_all(self) -> None:
         """One after the other: all their clients come to another gateway at the same moment."""
-        for reader in tuple(self._readers):
-            reader.end(Ending.STOPPING)
-        members = self._fan_out.members()
-        await end_each(members, lambda each: each.end(Ending.STOPPING), STREAMS_ENDED_SECONDS)
+        await end_each(self._ends(), _stop, STREAMS_ENDED_SECONDS)
+        for end_latecomer in self._ends():  # Above all of who joined others before its turn.
+            _stop(end_latecomer)
+
+    def _ends(self) -> list[Callable[[Ending], None]]:
+        """How to end each: those with a task of their own, and those who are told with others."""
+        readers, members = self._readers, self._fan_out.members()
+        return [*(reader.end for reader in readers), *(member.end for member in members)]
 
     async def _sweep(self) -> None:
         """Cut off who was told to go and does not read that: from outside, its write is stuck."""
@@ -238,6 +243,10 @@ class Spectators:
                 await attendance.go_on(lambda: False)
             finally:
                 attendance.leave()
+
+
+def _stop(end: Callable[[Ending], None]) -> None:
+    end(Ending.STOPPING)
 
 
 def _bounded(send: ASGISendCallable) -> ASGISendCallable:

@@ -5,6 +5,7 @@ Yields what was heard, in order; ``View`` keeps a replica of each chunk from it.
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -63,7 +64,7 @@ async def _keep_listening(
                 raise  # No server is there, and none ever will be.
             except httpx.TransportError:
                 pass
-            await trio.sleep(RETRY_SECONDS)
+            await trio.sleep(RETRY_SECONDS * (0.5 + random.random()))  # noqa: S311  Only spreads retries.
 
 
 async def _hand_on(

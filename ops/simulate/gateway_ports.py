@@ -159,8 +159,8 @@ class CableAccounts:
     async def offer_resume(self, session: SessionId, used: bytes | None, fresh: bytes) -> bool:
         return await self._cable.call(lambda: self._accounts.offer_resume(session, used, fresh))
 
-    async def confirm_resume(self, session: SessionId, fresh: bytes) -> None:
-        await self._cable.call(lambda: self._accounts.confirm_resume(session, fresh))
+    async def confirm_resume(self, session: SessionId, fresh: bytes) -> bool:
+        return await self._cable.call(lambda: self._accounts.confirm_resume(session, fresh))
 
     async def history(self, session: SessionId, after_seq: int) -> Sequence[SessionLine]:
         return await self._cable.call(lambda: self._accounts.history(session, after_seq))

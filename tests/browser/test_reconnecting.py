@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,24 @@ RECORD = """() => {
     }, 30);
 }"""
 
+AROUND = [f"{x}:{y}" for x in (-1, 0, 1) for y in (-1, 0, 1)]
+CONNECTING, OPEN = 0, 1  # An EventSource's ``readyState``; 2 is closed, for good.
+BARE = """(address) => {
+    const source = globalThis.source = new EventSource(address);
+    const [heard, states] = [globalThis.heard, globalThis.states] = [[], []];
+    globalThis.moved = [];  // Deltas since each time that it was opened.
+    source.onopen = () => { states.push(source.readyState); moved.push(0); };
+    source.onerror = () => states.push(source.readyState);
+    for (const name of ["session_ready", "chunk_static", "chunk_delta", "resync"]) {
+        source.addEventListener(name, ({ data }) => {
+            const { type, chunk, tick, prev_tick, resumed } = JSON.parse(data);
+            heard.push({ type, chunk, tick, prev_tick, resumed: Boolean(resumed) });
+            if (type === "chunk_delta") moved[moved.length - 1]++;
+        });
+    }
+}"""
+MOVED_ON = "(times) => moved.length === times && moved[times - 1] >= 10"
+
 
 def test_a_gateway_restart_is_seen_in_the_state_line_and_nowhere_else(
     data: Path, page: Page
@@ -47,6 +66,7 @@ def test_a_gateway_restart_is_seen_in_the_state_line_and_nowhere_else(
         page.wait_for_function(f"tessera.world.agents.size === {BOTS}", timeout=LIVE_MS_MAX)
         page.wait_for_timeout(1000)  # The ground has faded in.
         page.evaluate(RECORD)
+        opened = page.evaluate("tessera.stream.opened")
         cluster.kill("gateway", 0)
         expect(page.locator("#state")).to_have_text("reconnecting", timeout=5_000)
         wait_until_live(page)
@@ -57,12 +77,38 @@ def test_a_gateway_restart_is_seen_in_the_state_line_and_nowhere_else(
         page.wait_for_timeout(1500)
         record: list[dict[str, Any]] = page.evaluate("record")
         assert page.evaluate("tessera.breaks.count") == 0, "it was resumed, not shown anew"
+        assert page.evaluate("tessera.stream.opened") == opened, "the browser did that by itself"
     assert {"live", "reconnecting"} <= {sample["state"] for sample in record}
     assert {sample["chunks"] for sample in record} == {9}
     assert len({sample["view"] for sample in record}) == 1, "the camera stays where it is"
     assert len({sample["colours"] for sample in record}) == 1, "the ground stays as it is"
     assert {len(sample["drawn"]) for sample in record} == {BOTS}, "nobody blinks"
     assert worst_jump(record) < 0.6
+
+
+def test_a_browsers_own_event_source_goes_on_through_every_end_of_its_gateway(
+    data: Path, page: Page
+) -> None:
+    with tessera_up(data, bots=BOTS) as cluster:
+        page.goto(f"{cluster.url()}/healthz")  # A page without a script of ours.
+        page.evaluate(BARE, f"/v1/spectate?chunks={','.join(AROUND)}")
+        page.wait_for_function(MOVED_ON, arg=1, timeout=LIVE_MS_MAX)
+        for number, how in enumerate((signal.SIGTERM, signal.SIGKILL), start=2):
+            cluster.kill("gateway", 0, how)
+            page.wait_for_function(MOVED_ON, arg=number, timeout=LIVE_MS_MAX)
+        heard: list[dict[str, Any]] = page.evaluate("heard")
+        states = page.evaluate("states")
+    assert states.count(OPEN) == 3
+    assert set(states) == {OPEN, CONNECTING}, "it never gave up"
+    ready = [frame["resumed"] for frame in heard if frame["type"] == "session_ready"]
+    assert ready == [False, True, True]
+    assert "resync" not in {frame["type"] for frame in heard}
+    for chunk in AROUND:
+        first, *deltas = [frame for frame in heard if frame.get("chunk") == chunk]
+        assert first["type"] == "chunk_static"
+        assert {delta["type"] for delta in deltas} <= {"chunk_delta"}, "nothing is shown anew"
+        assert all(delta["prev_tick"] <= first["tick"] < delta["tick"] for delta in deltas[:1])
+        assert all(after["prev_tick"] == before["tick"] for before, after in pairwise(deltas))
 
 
 def worst_jump(record: list[dict[str, Any]]) -> float:

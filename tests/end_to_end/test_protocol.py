@@ -172,6 +172,77 @@ async def test_of_connections_that_come_at_once_one_stays_and_the_others_close_w
     assert ends == [4001] * 5
 
 
+@pytest.mark.parametrize("all_speak", [False, True])
+async def test_of_resumes_that_come_at_once_one_stays_and_can_resume_with_its_own_token(
+    cluster: Cluster, name: str, all_speak: bool
+) -> None:
+    """Tokens are offered and connections bound in any order, so one race proves little."""
+    who = await signed_up(cluster.url(), name)
+    session = await session_of(cluster.url(), who["api_key"])
+    async with connected(cluster.url(), session, who["agent_id"]) as first:
+        await first.ask("c-0", HELLO)
+        token = first.ready["resume_token"]
+    for turn in range(20):
+        used, token = token, await _race(cluster, session, who, token, all_speak)
+        query = f"?resume={used}&last_seq=0"
+        with pytest.raises(ConnectionRejected) as refused:
+            async with connected(cluster.url(turn % 2), session, who["agent_id"], query):
+                pass
+        assert refused.value.status_code == 409
+
+
+async def _race(cluster: Cluster, session: Frame, who: Frame, token: str, all_speak: bool) -> str:
+    """Return the token of the one of six that stays, and speaks, and is cut."""
+    ends: list[int] = []
+    stay: list[str] = []
+    others_ended = trio.Event()
+
+    async def come(number: int) -> None:
+        query = f"?resume={token}&last_seq=0"
+        url = cluster.url(number % 2) + session["ws_path"] + query
+        try:
+            async with socket_to(url, f"Bearer {session['session_token']}") as socket:
+                agent = Stranger(socket, session, who["agent_id"])
+                if all_speak:
+                    await agent.send({"type": "cancel", "id": "none"})
+                await stay_or_go(agent)
+        except ConnectionRejected as rejected:
+            assert rejected.status_code == 409, "one that spoke has outdated the token"
+            end(rejected.status_code)
+
+    async def stay_or_go(agent: Stranger) -> None:
+        code = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(speak_once_alone, agent, nursery.cancel_scope)
+            code = await agent.close_code()
+            nursery.cancel_scope.cancel()
+        if code is not None:
+            end(code)
+
+    async def speak_once_alone(agent: Stranger, reading: trio.CancelScope) -> None:
+        await others_ended.wait()
+        await agent.send({"type": "cancel", "id": "alone"})
+        while not any(frame.get("id") == "alone" for frame in agent.frames):
+            await trio.sleep(0.01)
+        (ready,) = [frame for frame in agent.frames if frame["type"] == "session_ready"]
+        assert ready["resumed"] is True
+        stay.append(ready["resume_token"])
+        reading.cancel()
+
+    def end(code: int) -> None:
+        ends.append(code)
+        if len(ends) == 5:
+            others_ended.set()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            for number in range(6):
+                nursery.start_soon(come, number)
+    assert set(ends) <= ({4001, 409} if all_speak else {4001})
+    assert (len(ends), len(stay)) == (5, 1)
+    return stay[0]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [

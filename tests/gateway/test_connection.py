@@ -12,6 +12,7 @@ from common.limits import (
     HEAD_SECONDS_MAX,
     LINGER_SECONDS,
 )
+from common.settings import Settings
 from tests.gateway.sockets import Client, a_frame, a_port, nothing_lives, swallow
 from tests.gateway.stream.scripted import arrival, step
 
@@ -263,6 +264,20 @@ async def test_a_client_that_goes_is_noticed_at_once(calm: MockClock) -> None:
         while port.spectators.count:
             await trio.sleep(0.001)
         assert trio.current_time() - began < 1
+
+
+async def test_a_stop_has_time_for_everybody_on_the_fallback_though_they_end_one_after_another(
+    calm: MockClock,
+) -> None:
+    async with a_port(Settings(spectators_per_address=0)) as port:
+        clients = [await port.websocket("/v1/spectate/ws?chunks=0:0") for _ in range(60)]
+        for client in clients:
+            await client.until("chunk_static")
+        began = trio.current_time()
+        port.stop.set()
+        for client in clients:
+            assert (await client.end()).endswith((1012).to_bytes(2, "big") + b"stopping")
+        assert 0 < trio.current_time() - began < 1
 
 
 async def test_a_stop_ends_streams_at_once_and_the_stuck_ones_in_time(calm: MockClock) -> None:

@@ -19,7 +19,13 @@ async def test_a_few_end_at_a_time_and_all_in_time(
     await end_each(
         range(count), lambda each: ended.append((each, trio.current_time() - began)), 0.6
     )
-    assert [each for each, _ in ended] == list(range(count))
+    assert sorted(each for each, _ in ended) == list(range(count))
     assert len({moment for _, moment in ended}) == moments
     assert trio.current_time() - began <= 0.6 + ENDINGS_STEP_SECONDS / 2
     assert count > 300 or moments == -(-count // ENDINGS_AT_ONCE)
+
+
+async def test_the_order_is_drawn(autojump_clock: MockClock) -> None:
+    ended: list[int] = []
+    await end_each(range(100), ended.append, 0.6)
+    assert ended != sorted(ended)

@@ -17,6 +17,7 @@ from common.adapters.memory_postgres import MemoryPostgres
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
 from common.grid import AgentId, ChunkId, CommandId, SessionId
+from common.limits import RESUME_OFFERS_MAX
 from common.topology import Topologies, Topology
 from gateway.ports import Accounts
 
@@ -126,7 +127,7 @@ async def test_what_does_not_exist_is_none(accounts: Accounts) -> None:
     assert await accounts.session(no_session) is None
     assert not await accounts.end_session(no_session, NOW)
     assert not await accounts.offer_resume(no_session, None, b"fresh")
-    await accounts.confirm_resume(no_session, b"fresh")
+    assert not await accounts.confirm_resume(no_session, b"fresh")
     assert await accounts.history(no_session, 0) == []
     assert await accounts.known(no_session, CommandId("c-1")) is None
 
@@ -233,7 +234,7 @@ async def test_a_key_revoked_meanwhile_opens_nothing_that_lives(accounts: Accoun
     assert await accounts.session(SES_1) == attrs.evolve(a_session(), ended_at=LATER)
 
 
-# The resume tokens: the confirmed one is good until its successor has been heard of.
+# The resume tokens: the confirmed one is good until one that was offered since has been heard of.
 
 
 async def hashes(accounts: Accounts) -> tuple[bytes, ...]:
@@ -247,10 +248,21 @@ async def test_the_old_resume_token_stays_good_until_the_new_one_is_confirmed(
 ) -> None:
     assert await opened.offer_resume(SES_1, b"first", b"second")
     assert await opened.offer_resume(SES_1, b"first", b"third")
-    assert await hashes(opened) == (b"first", b"third")
-    await opened.confirm_resume(SES_1, b"third")
-    assert not await opened.offer_resume(SES_1, b"first", b"fourth")
+    assert await hashes(opened) == (b"first", b"second", b"third")
+    assert await opened.confirm_resume(SES_1, b"third")
+    for done_with in (b"first", b"second"):
+        assert not await opened.offer_resume(SES_1, done_with, b"fourth")
     assert await hashes(opened) == (b"third",)
+
+
+async def test_of_tokens_that_were_offered_any_may_be_confirmed(opened: Accounts) -> None:
+    await opened.offer_resume(SES_1, b"first", b"second")
+    await opened.offer_resume(SES_1, b"first", b"third")
+    assert await opened.confirm_resume(SES_1, b"second")
+    assert await hashes(opened) == (b"second",)
+    assert not await opened.confirm_resume(SES_1, b"third")
+    assert not await opened.confirm_resume(SES_1, b"first")
+    assert await hashes(opened) == (b"second",)
 
 
 async def test_an_unconfirmed_token_may_be_used_and_outdates_the_one_before(
@@ -262,25 +274,44 @@ async def test_an_unconfirmed_token_may_be_used_and_outdates_the_one_before(
     assert not await opened.offer_resume(SES_1, b"first", b"fourth")
 
 
-async def test_a_token_that_was_replaced_before_it_was_used_is_refused(opened: Accounts) -> None:
+async def test_a_token_that_is_used_leaves_the_others_that_were_offered(opened: Accounts) -> None:
     await opened.offer_resume(SES_1, b"first", b"second")
     await opened.offer_resume(SES_1, b"first", b"third")
-    assert not await opened.offer_resume(SES_1, b"second", b"fourth")
-    assert await hashes(opened) == (b"first", b"third")
+    assert await opened.offer_resume(SES_1, b"third", b"fourth")
+    assert await hashes(opened) == (b"third", b"second", b"fourth")
 
 
-async def test_who_brings_no_token_is_offered_one_beside_the_confirmed(opened: Accounts) -> None:
+async def test_who_brings_no_token_is_offered_one_beside_the_others(opened: Accounts) -> None:
     assert await opened.offer_resume(SES_1, None, b"second")
     assert await opened.offer_resume(SES_1, None, b"third")
-    assert await hashes(opened) == (b"first", b"third")
+    assert await hashes(opened) == (b"first", b"second", b"third")
 
 
-async def test_a_late_confirmation_of_an_outdated_offer_changes_nothing(opened: Accounts) -> None:
+async def test_a_token_that_is_offered_twice_is_one(opened: Accounts) -> None:
+    for _ in range(2):
+        assert await opened.offer_resume(SES_1, b"first", b"second")
+    assert await hashes(opened) == (b"first", b"second")
+
+
+@pytest.mark.parametrize("used", [b"first", None])
+async def test_of_too_many_offers_the_oldest_is_forgotten_but_never_the_confirmed_one(
+    opened: Accounts, used: bytes | None
+) -> None:
+    offers = [b"offer-%d" % number for number in range(RESUME_OFFERS_MAX + 3)]
+    for offer in offers:
+        assert await opened.offer_resume(SES_1, used, offer)
+    assert await hashes(opened) == (b"first", *offers[-RESUME_OFFERS_MAX:])
+    assert not await opened.confirm_resume(SES_1, offers[2])
+    assert await opened.offer_resume(SES_1, offers[3], b"fresh")
+    assert await hashes(opened) == (offers[3], *offers[4:], b"fresh")
+
+
+async def test_a_token_that_is_confirmed_again_leaves_what_was_offered_since(
+    opened: Accounts,
+) -> None:
     await opened.offer_resume(SES_1, b"first", b"second")
-    await opened.offer_resume(SES_1, b"first", b"third")
-    await opened.confirm_resume(SES_1, b"second")
-    await opened.confirm_resume(SES_1, b"first")
-    assert await hashes(opened) == (b"first", b"third")
+    assert await opened.confirm_resume(SES_1, b"first")
+    assert await hashes(opened) == (b"first", b"second")
 
 
 async def test_an_ended_session_gives_no_tokens(opened: Accounts) -> None:

@@ -9,11 +9,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from common.bus import Binding
 from common.envelopes import AckLine, CommandOffered
-from common.grid import CommandId
+from common.grid import CommandId, GatewayId, SessionId
 from common.limits import AGENT_QUEUE_MAX, RESUME_MS, SESSION_LINES_MAX
 from common.refusals import AckCode
-from common.tokens import Kind, new_token
+from common.tokens import Kind, new_token, parse_token
 from tests.gateway.agent.scene import MOVE, SAY, Client, Scene, a_scene
 
 
@@ -338,6 +339,88 @@ async def test_the_first_token_is_good_for_a_first_connection_that_was_cut(
         await converse(again)
         await again.gone()
         assert (await scene.refused(ticket, f"resume={ticket.resume}&last_seq=0")).status == 409
+
+
+# Two connections race for one session: tokens are offered and connections bound in any order.
+
+
+async def a_race(
+    scene: Scene, client: Client, token: str, monkeypatch: pytest.MonkeyPatch, *, speaks: bool
+) -> tuple[Client, Client]:
+    """The winner is offered its token first, and bound last; the other may speak in between."""
+    elsewhere = await scene.gateway("gateway-2")
+    bind, may_bind, won = scene.outside.bus.bind, trio.Event(), []
+
+    async def bind_late(session: SessionId, gateway: GatewayId) -> Binding:
+        await may_bind.wait()
+        return await bind(session, gateway)
+
+    async def win() -> None:
+        won.append(await scene.resume(client.ticket, token, 3))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scene.outside.bus, "bind", bind_late)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(win)
+            await trio.sleep(0.1)
+            loser = await elsewhere.resume(client.ticket, token, 3)
+            if speaks:
+                await converse(loser)
+            may_bind.set()
+    assert (await loser.end())[1] == 4001
+    return won[0], loser
+
+
+@pytest.mark.parametrize("loser_speaks", [False, True])
+@pytest.mark.parametrize("winner_speaks", [False, True])
+async def test_who_wins_a_race_resumes_with_its_own_token(
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    winner_speaks: bool,
+    loser_speaks: bool,
+) -> None:
+    async with a_scene() as scene:
+        client, token = await away(scene)
+        winner, loser = await a_race(scene, client, token, monkeypatch, speaks=loser_speaks)
+        if winner_speaks:
+            await converse(winner)
+        await winner.gone()
+        if winner_speaks or loser_speaks:
+            refused = await scene.refused(client.ticket, f"resume={token}&last_seq=3")
+            assert (refused.status, refused.problem["code"]) == (409, "resume_refused")
+        if winner_speaks:
+            query = f"resume={resume_token(loser)}&last_seq=3"
+            assert (await scene.refused(client.ticket, query)).status == 409
+        assert (await scene.resume(client.ticket, resume_token(winner), 3)).seen[0]["resumed"]
+
+
+async def test_a_winner_makes_its_token_good_that_the_losers_last_word_has_outdated(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_scene() as scene:
+        client, token = await away(scene)
+        winner, loser = await a_race(scene, client, token, monkeypatch, speaks=False)
+        spoken = parse_token(Kind.RESUME, resume_token(loser))
+        assert spoken is not None
+        assert await scene.accounts.confirm_resume(client.ticket.session, spoken.hash)
+        await converse(winner)
+        await winner.gone()
+        assert (await scene.refused(client.ticket, f"resume={token}&last_seq=3")).status == 409
+        assert (await scene.resume(client.ticket, resume_token(winner), 3)).seen[0]["resumed"]
+
+
+async def test_a_pong_after_the_end_confirms_nothing(autojump_clock: MockClock) -> None:
+    async with a_scene() as scene:
+        first = await scene.connect(await scene.ticket())
+        first.closes = False
+        elsewhere = await scene.gateway("gateway-2")
+        second = await elsewhere.connect(first.ticket)
+        await first.end()
+        (conversation,) = scene.agents._conversations
+        conversation.confirm()
+        await trio.sleep(0.1)
+        await second.gone()
+        assert (await scene.resume(first.ticket, resume_token(second), 0)).seen[0]["resumed"]
 
 
 @pytest.mark.parametrize(

@@ -96,19 +96,24 @@ class Client:
         return self.member._task is None and not self.ended.is_set()
 
 
+def watch(house: House, view: View, room: int | None = None) -> Client:
+    """A new member of ``house``, whose socket takes ``room`` bytes at first."""
+    ended = trio.Event()
+    sock = Scripted(socket.socket.__new__(socket.socket), Lookout())
+    sock.room = room
+    pen = EventStream(PlainAnswer(sock, Config()).send, "trace")
+    member = Member(house, view.chunks, sock, pen, ended.set)
+    member.start(view)
+    return Client(member, sock, view.chunks, ended)
+
+
 @attrs.frozen
 class Hall:
     scene: Scene
     house: House
 
     def watch(self, *chunks: ChunkId, view: View | None = None) -> Client:
-        ended = trio.Event()
-        sock = Scripted(socket.socket.__new__(socket.socket), Lookout())
-        pen = EventStream(PlainAnswer(sock, Config()).send, "trace")
-        view = view or View(chunks)
-        member = Member(self.house, view.chunks, sock, pen, ended.set)
-        member.start(view)
-        return Client(member, sock, view.chunks, ended)
+        return watch(self.house, view or View(chunks))
 
     async def say(self, *ticks: int, chunk: ChunkId = HERE) -> None:
         for tick in ticks:

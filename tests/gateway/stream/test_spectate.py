@@ -14,17 +14,22 @@ from trio.testing import MockClock
 
 from common.grid import ChunkId
 from common.limits import (
+    ENDINGS_AT_ONCE,
+    ENDINGS_STEP_SECONDS,
     FAREWELL_SECONDS_MAX,
     FEED_LINGER_SECONDS,
     HEARTBEAT_SECONDS,
     SPECTATOR_QUEUE_MAX,
     SPECTATOR_TAKE_MAX,
     STILL_SECONDS_MAX,
+    STREAMS_ENDED_SECONDS,
     SWEEP_SECONDS,
     TICK_SECONDS,
 )
 from common.settings import Settings
 from gateway.stream.spectate import Spectators
+from gateway.stream.view import View
+from tests.gateway.stream.hall import watch
 from tests.gateway.stream.scripted import HERE, THERE, Scene, a_scene, arrival, soon, step
 
 
@@ -634,6 +639,42 @@ async def test_streams_end_at_once_when_the_gateway_stops() -> None:
         late = stage.watch()
         await late.done.wait()
         assert late.status == 503
+
+
+async def test_streams_that_have_a_task_of_their_own_end_one_after_another_too(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stage(Settings(spectators_per_address=0)) as stage:
+        clients = [stage.watch() if n % 2 else stage.watch_ws() for n in range(60)]
+        await soon()
+        began, ended = trio.current_time(), dict[int, float]()
+
+        async def wait(number: int) -> None:
+            await clients[number].done.wait()
+            ended[number] = trio.current_time() - began
+
+        async with trio.open_nursery() as nursery:
+            for number in range(60):
+                nursery.start_soon(wait, number)
+            stage.stop.set()
+        assert len(set(ended.values())) == 60 / ENDINGS_AT_ONCE
+        assert max(ended.values()) <= STREAMS_ENDED_SECONDS
+
+
+async def test_who_joins_others_while_the_gateway_stops_is_ended_with_the_last(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_stage() as stage:
+        await soon()
+        assert stage.spectators._house is not None
+        clients = [watch(stage.spectators._house, View((HERE,)), room=10) for _ in range(40)]
+        await soon()
+        stage.stop.set()
+        await trio.sleep(ENDINGS_STEP_SECONDS / 2)
+        for client in clients:
+            client.socket.have_room(None)
+        await trio.sleep(STREAMS_ENDED_SECONDS)
+        assert all(client.ended.is_set() and client.seen.has_ended for client in clients)
 
 
 async def test_a_busy_start_has_no_delta_before_its_static_and_none_twice() -> None:
