@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import attrs
 import pytest
 import trio
 
@@ -33,8 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """An empty PostgreSQL server; tests make their own databases in it."""
-    with a_folder() as folder, running(postgres.prepare(folder)) as url:
-        yield url
+    with a_folder() as folder:
+        launch = postgres.prepare(folder)
+        # Each test makes a database, which is mostly waiting for the disk; no power fails here.
+        careless = attrs.evolve(launch, argv=(*launch.argv, "-c", "fsync=off"))
+        with running(careless) as url:
+            yield url
 
 
 @pytest.fixture(scope="session")
