@@ -139,12 +139,13 @@ class Injector:
                 return _signal(victim.pid, signal.SIGKILL)
 
     async def _reshard(self, shard_count: int) -> bool:
+        is_asked = False
         try:
             await ask_reshard(self.cluster, shard_count)
-        except Trouble:
-            return False
-        self._shard_count = shard_count
-        return True
+            self._shard_count, is_asked = shard_count, True
+        except* Trouble:
+            pass
+        return is_asked
 
     async def _find(self, fault: Fault, deadline: float) -> Running | None:
         while trio.current_time() < deadline:

@@ -53,7 +53,7 @@ async def test_what_a_server_is_away_for_is_tried_again(
         await trio.sleep(1)
         asked.append(trio.current_time())
         if len(asked) < 3:
-            raise Unavailable("it is starting")
+            raise ExceptionGroup("of nurseries", [Unavailable("it is starting")])
 
     monkeypatch.setattr("ops.chaos.injector.ask_reshard", ask)
     injector = an_injector(tmp_path, POSTGRES)
