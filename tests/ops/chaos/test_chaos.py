@@ -50,6 +50,7 @@ def test_a_broken_promise_is_said_and_ends_it_with_1_and_what_it_left_is_kept(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(data.parent))
     monkeypatch.setattr("ops.chaos.injector.TAKEOVER_SECONDS_MAX", 0.1)  # A lease lasts longer.
+    monkeypatch.setattr("ops.chaos.coverage.HELD_SHARE_MIN", 1.1)
     seed = 43
     assert [fault.kind for fault in draw_faults(seed, 6, 2, 2)] == ["kill shard"]
 
@@ -58,6 +59,8 @@ def test_a_broken_promise_is_said_and_ends_it_with_1_and_what_it_left_is_kept(
 
     assert answer.exit_code == 1, answer.output
     assert "1 x a spare takes over within 5 s" in answer.output
+    assert "1 x what was taken over is served within 5 s" in answer.output
+    assert "1 x most results are held against what was seen" in answer.output
     (folder,) = data.parent.iterdir()
     assert f"kept in {folder}" in answer.output
     assert (folder / "up.log").stat().st_size > 0

@@ -60,6 +60,12 @@ def test_it_is_served_once_the_new_holder_publishes() -> None:
     assert takeover.is_over(a_look("new/1", None, 2, 53))
 
 
+def test_what_the_old_holder_said_last_is_not_the_new_ones() -> None:
+    takeover = a_takeover()
+    assert not takeover.is_over(a_look("new/1", None, 1, 52))
+    assert not takeover.is_over(a_look("new/1", None, 1, 53))
+
+
 def test_a_third_holder_begins_anew() -> None:
     takeover = a_takeover()
     assert not takeover.is_over(a_look("new/1", None, 2, 52))
