@@ -87,11 +87,15 @@ class Injector:
         self._shard_count = self.cluster.size.shards
 
     async def run(self, faults: Iterable[Fault]) -> None:
-        """Return when the last fault is over and its takeover was measured."""
+        """Return when the last fault is over and its takeover was measured; then all are judged."""
         async with trio.open_nursery() as nursery:
             for fault in faults:
                 await trio.sleep(max(0.0, fault.at - self.now()))
                 nursery.start_soon(self._inject, fault)
+        self.injected.sort(key=lambda one: one.at)
+        for done in self.injected:
+            if done.takes_slot:
+                self._judge(done)
 
     def ended(self, player: str, sent_at: float) -> None:
         """Take note: a command that ``player`` sent then has its result."""
@@ -208,12 +212,14 @@ class Injector:
             done.takeover = self.now() - done.at
             await self.leases.wait_over(takeover)
             done.serving = self.now() - done.at
-        if self.is_judged(done):
-            self._judge(TAKEOVER, done, done.takeover)
-        if self.is_serving_judged(done):
-            self._judge(SERVING, done, done.serving)
 
-    def _judge(self, promise: str, done: Injected, seconds: float | None) -> None:
+    def _judge(self, done: Injected) -> None:
+        if self.is_judged(done):
+            self._judge_seconds(TAKEOVER, done, done.takeover)
+        if self.is_serving_judged(done):
+            self._judge_seconds(SERVING, done, done.serving)
+
+    def _judge_seconds(self, promise: str, done: Injected, seconds: float | None) -> None:
         if seconds is None or seconds > TAKEOVER_SECONDS_MAX:
             took = f"{seconds:.1f} s" if seconds is not None else "not at all"
             self.findings.add(promise, f"slot {done.fault.n}", took, done.at)
