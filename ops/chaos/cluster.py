@@ -23,6 +23,7 @@ from common.limits import START_SECONDS_MAX, STOP_SECONDS_MAX
 from ops.up import run_folder
 from ops.up.child import Born, Spec, give_birth, lines
 from ops.up.run_folder import Running
+from shard.loader import SPOILT
 
 HOST = "127.0.0.1"
 _SERVERS = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")  # Its own.
@@ -48,7 +49,7 @@ class Cluster:
     folder: Path
     port: int
     fallen: list[str] = attrs.field(factory=list)
-    """Gateways and shards that fell over a bug, and how that was seen."""
+    """Gateways and shards that fell over a bug, chunks that did, and how that was seen."""
     _told: list[str] = attrs.field(factory=list)
     """Who was told to end, and has not ended yet with 0; who is killed before may do so later."""
 
@@ -187,9 +188,10 @@ async def _keep_log(born: Born, cluster: Cluster) -> None:
 
 
 def fallen(line: bytes) -> str | None:
-    """Which of ours fell over a bug, or ended well: whether it was told to is not in the line.
+    """Which of ours fell over a bug, or put up with one; or ended well, and perhaps was told to.
 
-    Who ends with 1 and says why was started without a server.
+    Who ends with 1 and says why was started without a server. What a process of ours says itself
+    has no ``child``: only what is no JSON is wrapped by the supervisor.
     """
     with suppress(ValueError):
         said = json.loads(line)
@@ -198,6 +200,8 @@ def fallen(line: bytes) -> str | None:
         event, child, name = (str(said.get(field)) for field in ("event", "child", "name"))
         if "Traceback (most recent call last)" in event and child.startswith(_OURS):
             return f"{child} wrote a traceback at {said.get('timestamp')}"
+        if event == SPOILT:
+            return f"{said.get('chunk')} cannot be recovered: {said.get('error')}"
         code = said.get("code")
         if event.startswith("it ended") and name.startswith(_OURS) and code not in _HARMLESS:
             return f"{name} ended with {code}"

@@ -65,12 +65,25 @@ class Player:
                         share = (1 - WALKING_SHARE) / SAYINGS_MAX
                         nursery.start_soon(self._go_on, self._talk, share, stop)
                     nursery.start_soon(self._change_gateways, agent, stop)
+                await self._end(agent)
                 self.is_done = True
                 await leave.wait()
         except (SessionOver, StreamBroken, Refused, httpx.TransportError) as error:
             details = f"{type(error).__name__}: {error}"
             subject = f"{self.name} {self.ledger.session}"
             self.findings.add("an agent can stay", subject, details, self.ledger.now())
+
+    async def _end(self, agent: Agent) -> None:
+        """Have one more command carried out: also who was hit last is to be served again."""
+        while True:
+            try:
+                await agent.wait(1)
+            except Failed:
+                return
+            except Rejected:
+                await trio.sleep(PAUSE_SECONDS)
+            else:
+                return
 
     async def _go_on(
         self, act: Callable[[Agent], Awaitable[object]], share: float, stop: trio.Event

@@ -25,6 +25,19 @@ class Row:
     result_reason: str | None
 
 
+@attrs.define
+class Held:
+    """How many results there were, and how many of them were held against what was seen."""
+
+    seen: int = 0
+    results: int = 0
+
+    def count(self, *, was_seen: bool) -> bool:
+        self.results += 1
+        self.seen += was_seen
+        return was_seen
+
+
 Rows = Mapping[SessionId, Mapping[CommandId, Row]]
 
 _COMMANDS = (

@@ -22,7 +22,7 @@ from ops.chaos.cluster import Cluster
 from ops.chaos.findings import Findings
 from ops.chaos.ledger import ONCE, SEQS, Entry, Ledger
 from ops.chaos.player import Player
-from ops.chaos.record import Row, Rows, is_same, read_rows, unfinished
+from ops.chaos.record import Held, Row, Rows, is_same, read_rows, unfinished
 from ops.chaos.witness import Witness
 from ops.client import Refused, spectate
 
@@ -42,6 +42,7 @@ class Referee:
     witnesses: Sequence[Witness]
     chronicle: Chronicle
     findings: Findings
+    held: Held = attrs.field(factory=Held)
 
     async def judge(self) -> None:
         """Judge while everybody stands where the last command led."""
@@ -141,10 +142,12 @@ class Referee:
             self.findings.add(EFFECTS, subject, f"{entry.command} was heard, and not done: {row}")
         if not done or row is None or row.result_chunk is None or row.result_tick is None:
             return
+        if not self.held.count(was_seen=heard is not None or self._was_seen(row)):
+            return
         if heard is not None:
             if heard != (agent, row.result_chunk, row.result_tick):
                 self.findings.add(EFFECTS, subject, f"{heard} heard what {row} is about")
-        elif self._was_seen(row):
+        else:
             self.findings.add(EFFECTS, subject, f"{entry.command} done and not heard: {row}")
 
     def _check_position(self, subject: str, agent: AgentId | None, entry: Entry, row: Row) -> None:
@@ -153,7 +156,8 @@ class Referee:
         assert row.result_tick is not None
         chunk = ChunkId(row.result_chunk)
         seen = self.chronicle.place(chunk, agent, Tick(row.result_tick))
-        if seen != (row.result_x, row.result_y) and self._was_seen(row):
+        was_seen = self.held.count(was_seen=self._was_seen(row))
+        if was_seen and seen != (row.result_x, row.result_y):
             self.findings.add(
                 EFFECTS, subject, f"{agent} was seen at {seen}, its result says {row}: {entry}"
             )

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.chaos.chronicle import Chronicle
+from ops.chaos.coverage import Coverage
 from ops.chaos.faults import KINDS
 from ops.chaos.findings import Findings
 from ops.chaos.injector import Injected, Injector
@@ -38,6 +39,7 @@ class Story:
     witnesses: Sequence[Witness]
     chronicle: Chronicle
     findings: Findings
+    coverage: Coverage
     kept: Path
     changes: Sequence[Change] = ()
 
@@ -78,7 +80,8 @@ def _milliseconds(seconds: float | None) -> str:
 
 def _faults(story: Story) -> Table:
     table = Table(title=f"What was injected, seed {story.seed}")
-    for column in ("at", "fault", "victim", "taken over", "agents hit", "median", "slowest"):
+    columns = ("at", "fault", "victim", "taken over", "served", "agents hit", "median", "slowest")
+    for column in columns:
         table.add_column(column, justify="left" if column in ("fault", "victim") else "right")
     for one in story.injector.injected:
         pause = f" for {one.fault.seconds:.1f} s" if one.fault.seconds else ""
@@ -86,7 +89,8 @@ def _faults(story: Story) -> Table:
             f"{one.at:.1f} s",
             one.fault.kind + pause,
             one.victim,
-            _takeover(one, story.injector),
+            _taken(one, one.takeover, story.injector.is_judged(one)),
+            _taken(one, one.serving, story.injector.is_serving_judged(one)),
             str(len(one.recoveries) + len(one.waiting)),
             _seconds(percentile(one.recoveries, 50)),
             _seconds(max(one.recoveries, default=None)),
@@ -94,33 +98,39 @@ def _faults(story: Story) -> Table:
     return table
 
 
-def _takeover(one: Injected, injector: Injector) -> str:
+def _taken(one: Injected, seconds: float | None, is_judged: bool) -> str:
     if not one.takes_slot:
         return ""
-    text = _seconds(one.takeover)
-    return text if injector.is_judged(one) else f"({text})"
+    return _seconds(seconds) if is_judged else f"({_seconds(seconds)})"
 
 
 def _kinds(story: Story) -> Table:
     table = Table(
         title="Until agents were served again",
-        caption="Takeovers in brackets had no spare, or Redis or PostgreSQL was away: not judged."
-        f" {story.injector.skipped} faults found no victim.",
+        caption="Takeover: another process holds the slot; served: it publishes, or beats with"
+        " somebody in its chunks. In brackets above: not judged, for there was no spare, a server"
+        " was away, or more happened to slots meanwhile."
+        f" {story.injector.skipped.total()} faults found no victim.",
     )
-    for column in ("fault", "times", "p50", "p90", "p99", "max", "takeover p50", "max"):
+    for column in (
+        "fault", "times", "p50", "p90", "p99", "max", "takeover p50", "max", "served p50", "max",
+    ):  # fmt: skip
         table.add_column(column, justify="left" if column == "fault" else "right")
     for kind in KINDS:
         mine = [one for one in story.injector.injected if one.fault.kind == kind]
         times = [time for one in mine for time in one.recoveries]
-        taken = [
-            one.takeover
-            for one in mine
-            if one.takeover is not None and story.injector.is_judged(one)
-        ]
         figures = [percentile(times, p) for p in (50, 90, 99, 100)]
-        takeovers = [percentile(taken, p) for p in (50, 100)] if taken else [None, None]
-        table.add_row(kind, str(len(mine)), *map(_seconds, (*figures, *takeovers)))
+        for taken in _judged(mine, story.injector):
+            figures += [percentile(taken, p) for p in (50, 100)]
+        table.add_row(kind, str(len(mine)), *map(_seconds, figures))
     return table
+
+
+def _judged(mine: Sequence[Injected], injector: Injector) -> tuple[Sequence[float], ...]:
+    """Takeovers, and until what was taken over was served; those that count."""
+    takeovers = [one.takeover for one in mine if one.takeover and injector.is_judged(one)]
+    serving = [one.serving for one in mine if one.serving and injector.is_serving_judged(one)]
+    return takeovers, serving
 
 
 def _outcomes(story: Story) -> Table:
@@ -173,6 +183,11 @@ def _streams(story: Story) -> Table:
     }
     for name, value in rows.items():
         table.add_row(name, str(value))
+    coverage, held = story.coverage, story.coverage.held
+    share = f"{held.seen} of {held.results}, {coverage.held_share:.1%}"
+    table.add_row("results held against what was seen", share)
+    table.add_row("accepted of what was offered", f"{coverage.accepted_share:.1%}")
+    table.add_row("of what was wanted while nobody was away", f"{coverage.pace_share:.1%}")
     return table
 
 

@@ -207,7 +207,7 @@ class Reshaper:
 
 
 async def ask_reshard(cluster: Cluster, shard_count: int) -> None:
-    """Ask for so many, and have it heard. Trouble while a server is away."""
+    """Ask for so many, and have it heard. Trouble, in a group, while a server is away."""
     async with (
         trio_asyncio.open_loop(),
         open_postgres(cluster.database_url) as postgres,

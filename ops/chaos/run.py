@@ -1,7 +1,8 @@
 """``tessera chaos``: a world of our own, agents and spectators in it, and what a seed does to it.
 
 Load while faults come; then the faults stop, everything in flight must end, and the referee
-judges. The folder is kept when something was wrong, and when it could not be done.
+judges, also whether there was enough to be judged. The folder is kept when something was wrong,
+and when it could not be done.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rich.console import Console
 from common.grid import ChunkId, chunk_id
 from ops.chaos.chronicle import Chronicle
 from ops.chaos.cluster import Cluster, Size, a_cluster
+from ops.chaos.coverage import Coverage
 from ops.chaos.faults import draw_faults
 from ops.chaos.findings import Findings
 from ops.chaos.injector import Injector
@@ -94,7 +96,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
     clock = Clock()
     chronicle = Chronicle(findings, clock.now)
     players = [a_player(order, n, findings, clock) for n in range(order.agents)]
-    leases = Leases(lambda: cluster.redis_url, order.size.shards)
+    leases = Leases(lambda: cluster.redis_url, order.size.shards, seen_chunks())
     injector = Injector(cluster, leases, players, findings, clock.now)
     witnesses = a_few_witnesses(order, cluster, chronicle, findings)
     for player in players:
@@ -119,6 +121,8 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         leave.set()
         await referee.judge_the_end()
         stage.cancel_scope.cancel()
+    coverage = Coverage(seconds, order.size.spares, injector, players, referee.held)
+    coverage.judge(findings)
     return Story(
         order.seed,
         seconds,
@@ -127,6 +131,7 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         witnesses,
         chronicle,
         findings,
+        coverage,
         cluster.folder,
         reshaper.changes,
     )

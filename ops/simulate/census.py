@@ -1,8 +1,9 @@
 """Who stands where, by the deltas that were published: the world as anybody can know it.
 
 It hears each delta in the moment of its publication, whoever else hears it. What it checks: a
-chunk's ticks never go back and its deltas name each other; nobody shares a cell; nobody leaves for
-a chunk in which he has not arrived; nothing is said twice. A chunk is collected with nobody in it,
+chunk's ticks never go back and its deltas name each other; nobody shares a cell; nobody enters a
+chunk who is shown in another one than that he comes from, or leaves for one in which he has not
+arrived; nothing is said twice. A chunk is collected with nobody in it,
 and what comes after names that tick: one gap a generation. A Redis that has forgotten what it
 published may be told again, but the very same.
 """
@@ -92,9 +93,12 @@ class Census:
 
     def _apply(self, event: Event, chunk: ChunkId, parish: Parish) -> None:
         match event:
-            case Entered(id=id, x=x, y=y):
+            case Entered(id=id, x=x, y=y, from_=source):
                 if id in parish.places:
                     self._ledger.violate(f"{id} entered {chunk} twice")
+                if elsewhere := [one for one in self.chunks_of(id) if one not in (chunk, source)]:
+                    whence = f"from {source}" if source else "from nowhere"
+                    self._ledger.violate(f"{id} entered {chunk} {whence} and is in {elsewhere}")
                 parish.places[id] = x, y
                 self._ended.discard(id)
             case Moved(id=id, x=x, y=y):

@@ -1,4 +1,4 @@
-"""Chaos against real processes, short: every kind of fault once, and no promise broken."""
+"""Chaos against real processes, short: every kind of fault is injected, and no promise broken."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from common.errors import Unavailable
 from ops.chaos.faults import KINDS, draw_faults
+from ops.chaos.report import Story, show
 from ops.chaos.run import Order, chaos
 from ops.cli import main
 
@@ -21,10 +22,14 @@ pytestmark = pytest.mark.cluster
 SEED, SECONDS = 60, 32.0  # Each kind once, and both takeovers while the servers are there.
 
 
-async def test_no_promise_is_broken_while_everything_dies() -> None:
-    faults = draw_faults(SEED, SECONDS, gateways=2, slots=2)
-    assert {fault.kind for fault in faults} == set(KINDS)
-    told = io.StringIO()
+async def test_no_promise_is_broken_while_everything_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, stories = io.StringIO(), list[Story]()
+
+    def keep(story: Story, console: Console) -> None:
+        stories.append(story)
+        show(story, console)
+
+    monkeypatch.setattr("ops.chaos.run.show", keep)
 
     with trio.fail_after(180):
         is_kept = await chaos(
@@ -32,6 +37,11 @@ async def test_no_promise_is_broken_while_everything_dies() -> None:
         )
 
     assert is_kept, told.getvalue()
+    injector = stories[0].injector
+    assert {one.fault.kind for one in injector.injected} == set(KINDS)
+    assert injector.skipped.total() == 0, injector.skipped
+    assert any(injector.is_judged(one) for one in injector.injected if one.takes_slot)
+    assert any(injector.is_serving_judged(one) for one in injector.injected if one.takes_slot)
 
 
 # Not async: the command brings its own trio.
@@ -40,6 +50,7 @@ def test_a_broken_promise_is_said_and_ends_it_with_1_and_what_it_left_is_kept(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(data.parent))
     monkeypatch.setattr("ops.chaos.injector.TAKEOVER_SECONDS_MAX", 0.1)  # A lease lasts longer.
+    monkeypatch.setattr("ops.chaos.coverage.HELD_SHARE_MIN", 1.1)
     seed = 43
     assert [fault.kind for fault in draw_faults(seed, 6, 2, 2)] == ["kill shard"]
 
@@ -48,6 +59,8 @@ def test_a_broken_promise_is_said_and_ends_it_with_1_and_what_it_left_is_kept(
 
     assert answer.exit_code == 1, answer.output
     assert "1 x a spare takes over within 5 s" in answer.output
+    assert "1 x what was taken over is served within 5 s" in answer.output
+    assert "1 x most results are held against what was seen" in answer.output
     (folder,) = data.parent.iterdir()
     assert f"kept in {folder}" in answer.output
     assert (folder / "up.log").stat().st_size > 0

@@ -84,12 +84,49 @@ def test_it_knows_where_somebody_stood_at_each_tick() -> None:
     assert chronicle.place(EAST, ADA, Tick(6)) is None
 
 
-def test_it_knows_where_it_saw_everything() -> None:
-    chronicle = a_chronicle(a_delta(2, 0), a_delta(4, 2), a_delta(8, 6))
+def a_static(tick: int, *entities: Entity) -> ChunkStatic:
+    return ChunkStatic(HOME, 1, Tick(tick), 50, [], list(entities))
 
-    assert [chronicle.is_whole(HOME, Tick(tick)) for tick in (3, 4, 5, 8)] == [
-        True,
-        False,  # What comes next is not the next one: 4 may not have been the end.
-        False,
-        False,
-    ]
+
+def whole(chronicle: Chronicle) -> set[int]:
+    return {tick for tick in range(1, 14) if chronicle.is_whole(HOME, Tick(tick))}
+
+
+def test_who_was_gone_when_the_chunk_was_shown_again_stands_there_no_more() -> None:
+    chronicle = a_chronicle(a_delta(2, 0, Entered(ADA, "agent", 3, 3)))
+    chronicle.show(a_static(6))
+
+    assert [chronicle.place(HOME, ADA, Tick(tick)) for tick in (5, 6, 7)] == [(3, 3), None, None]
+
+
+def test_it_knows_where_it_saw_everything() -> None:
+    chronicle = a_chronicle()
+    chronicle.show(a_static(1))
+    for delta in (a_delta(2, 0), a_delta(4, 2), a_delta(8, 6)):
+        chronicle.note(delta)
+
+    assert whole(chronicle) == {2, 3}, "what comes after 4 is not the next: it may not be the end"
+
+
+def test_after_a_gap_it_has_seen_everything_since_the_chunk_was_shown_again() -> None:
+    chronicle = a_chronicle(a_delta(2, 0))
+    chronicle.show(a_static(1))
+    chronicle.show(a_static(7))  # At rest since 6.
+    for delta in (a_delta(8, 6), a_delta(10, 8), a_delta(12, 11)):
+        chronicle.note(delta)
+
+    assert whole(chronicle) == {8, 9}
+
+
+def test_what_follows_later_than_the_chunk_was_shown_does_not_begin_there() -> None:
+    chronicle = a_chronicle(a_delta(8, 6))
+    chronicle.show(a_static(5))
+    assert whole(chronicle) == set()
+
+
+def test_nothing_is_known_of_what_came_before_a_chunk_was_shown_again_but_what_was_seen() -> None:
+    chronicle = a_chronicle(a_delta(2, 0))
+    chronicle.show(a_static(1))
+    chronicle.show(a_static(5))
+
+    assert whole(chronicle) == {2, *range(6, 14)}

@@ -9,6 +9,7 @@ import pytest
 
 from ops.chaos.cluster import Cluster, Size, fallen
 from ops.up.run_folder import Running
+from shard.loader import SPOILT
 
 ENDED = "it ended and is started again"
 TRACEBACK = "  + Exception Group Traceback (most recent call last):"
@@ -19,6 +20,7 @@ TRACEBACK = "  + Exception Group Traceback (most recent call last):"
     [
         {"event": TRACEBACK, "child": "shard-1"},
         {"event": ENDED, "name": "gateway-0", "code": -11},
+        {"event": SPOILT, "chunk": "0:0", "error": "AssertionError()", "level": "error"},
     ],
 )
 def test_who_fell_over_a_bug_is_found(line: dict[str, object]) -> None:

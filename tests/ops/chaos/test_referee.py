@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from common.events import Entered, Event, Said
-from common.frames import Ack, ChunkDelta, CommandRequest, Position, Result
+from common.frames import Ack, ChunkDelta, ChunkStatic, CommandRequest, Position, Result
 from common.grid import AgentId, ChunkId, CommandId, SessionId, Tick
 from ops.chaos.chronicle import EFFECTS, Chronicle
 from ops.chaos.cluster import Cluster, Size
@@ -37,13 +37,18 @@ def a_story(command: dict[str, Any], *, is_over: bool = True) -> Ledger:
     return ledger
 
 
+def a_referee(ledger: Ledger, *events: Event, gap: int = 0) -> Referee:
+    """Who saw ``events`` in tick 9, and may have missed something in a ``gap`` before it."""
+    chronicle = Chronicle(ledger.findings, now=lambda: 1.0)
+    chronicle.show(ChunkStatic(HOME, 1, Tick(1), 50, [], []))
+    chronicle.note(ChunkDelta(HOME, Tick(8 - gap), Tick(0), [Entered(ADA, "agent", 1, 2)]))
+    chronicle.note(ChunkDelta(HOME, Tick(9), Tick(8), list(events)))
+    return Referee(Cluster(Size(), Path(), 0), [], [], chronicle, ledger.findings)
+
+
 def found(ledger: Ledger, rows: dict[CommandId, Row], *events: Event) -> set[str]:
     """What is found when ``events`` were seen in tick 9."""
-    chronicle = Chronicle(ledger.findings, now=lambda: 1.0)
-    chronicle.note(ChunkDelta(HOME, Tick(8), Tick(0), [Entered(ADA, "agent", 1, 2)]))
-    chronicle.note(ChunkDelta(HOME, Tick(9), Tick(8), list(events)))
-    cluster = Cluster(Size(), Path(), 0)
-    Referee(cluster, [], [], chronicle, ledger.findings).compare(ledger, {SESSION: rows})
+    a_referee(ledger, *events).compare(ledger, {SESSION: rows})
     return {violation.promise for violation in ledger.findings.violations}
 
 
@@ -84,3 +89,24 @@ def test_a_saying_that_was_heard_and_not_done_is_found() -> None:
 
 def test_an_agent_that_was_seen_elsewhere_is_found() -> None:
     assert EFFECTS in found(a_story(WALK), {C1: ROW}, Entered(ADA, "agent", 7, 7))
+
+
+@pytest.mark.parametrize(
+    ("command", "gap", "events", "held"),
+    [
+        (WALK, 0, [], 1),
+        (WALK, 1, [], 0),
+        (SAY, 0, [Said(ADA, "hello")], 1),
+        (SAY, 1, [Said(ADA, "hello")], 1),  # It was heard, so it can be wrong.
+        (SAY, 1, [], 0),
+    ],
+)
+def test_it_counts_what_it_could_hold_against_what_was_seen(
+    command: dict[str, Any], gap: int, events: list[Event], held: int
+) -> None:
+    ledger = a_story(command)
+    referee = a_referee(ledger, *events, gap=gap)
+    referee.compare(ledger, {SESSION: {C1: ROW}})
+
+    assert ledger.findings.violations == []
+    assert (referee.held.seen, referee.held.results) == (held, 1)

@@ -21,7 +21,8 @@ from ops.simulate.writers import Writers
 from shard.world.codec import encode_input
 from shard.world.inputs import Enter
 
-HERE, THERE, ADA, BOB = ChunkId("0:0"), ChunkId("1:0"), AgentId("ada"), AgentId("bob")
+HERE, THERE, NORTH = ChunkId("0:0"), ChunkId("1:0"), ChunkId("0:-1")
+ADA, BOB = AgentId("ada"), AgentId("bob")
 SESSION = SessionId("ses_1")
 
 
@@ -30,8 +31,8 @@ def a_delta(tick: int, prev_tick: int, *events: Event, chunk: ChunkId = HERE) ->
     return Delta(chunk, Tick(tick), Tick(prev_tick), wire.encode(frame))
 
 
-def ada_enters(tick: int = 1, chunk: ChunkId = HERE) -> Delta:
-    return a_delta(tick, 0, Entered(ADA, "agent", 1, 1), chunk=chunk)
+def ada_enters(tick: int = 1, chunk: ChunkId = HERE, source: ChunkId | None = None) -> Delta:
+    return a_delta(tick, 0, Entered(ADA, "agent", 1, 1, from_=source), chunk=chunk)
 
 
 async def judged(*deltas: Delta) -> str | None:
@@ -47,7 +48,7 @@ async def test_an_ordinary_life_breaks_nothing() -> None:
     crossing = [
         ada_enters(),
         a_delta(2, 1, Moved(ADA, 2, 1)),
-        a_delta(9, 0, Entered(ADA, "agent", 50, 1), chunk=THERE),
+        a_delta(9, 0, Entered(ADA, "agent", 50, 1, from_=HERE), chunk=THERE),
         a_delta(4, 2, Left(ADA, "moved", THERE)),
         a_delta(10, 9, Left(ADA, "session_ended"), chunk=THERE),
     ]
@@ -63,6 +64,8 @@ async def test_an_ordinary_life_breaks_nothing() -> None:
         ([ada_enters(), a_delta(2, 1, Left(ADA, "moved", THERE))], "is in none"),
         ([ada_enters(), a_delta(2, 1, Said(ADA, "x"), Said(ADA, "x"))], "said twice"),
         ([ada_enters(), a_delta(2, 1, Entered(ADA, "agent", 2, 2))], "entered 0:0 twice"),
+        ([ada_enters(), ada_enters(chunk=THERE)], "entered 1:0 from nowhere and is in ['0:0']"),
+        ([ada_enters(), ada_enters(chunk=THERE, source=NORTH)], "from 0:-1 and is in ['0:0']"),
         ([a_delta(1, 0, Moved(ADA, 1, 1))], "without being there"),
         ([a_delta(1, 0, Left(ADA, "session_ended"))], "without being there"),
     ],
