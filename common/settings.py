@@ -216,6 +216,15 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(
         "TESSERA_TRUSTED_PROXIES", (), _networks, "networks whose X-Forwarded-For is believed"
     )
+    tls_cert: str | None = _setting(
+        "TESSERA_TLS_CERT",
+        None,
+        str,
+        "a gateway's: file with the certificate and its chain, PEM; unset: no TLS",
+    )
+    tls_key: str | None = _setting(
+        "TESSERA_TLS_KEY", None, str, "file with its key, PEM; unset: in the certificate's"
+    )
     hashing_key: bytes = _setting(
         "TESSERA_HASHING_KEY", b"", _hashing_key, "of API keys and operators' tokens", secret=True
     )

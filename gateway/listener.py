@@ -16,6 +16,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 
+from common.errors import Misconfigured
 from common.limits import (
     BACKLOG,
     FRAME_BYTES_MAX,
@@ -32,9 +33,20 @@ from gateway.kernel import end_vanished
 _Listener = trio.SSLListener[trio.SocketStream] | trio.SocketListener
 
 
-def make_config() -> Config:
-    """Return Hypercorn's settings for the public port: every bound that it knows of is set."""
+def make_config(tls_cert: str | None = None, tls_key: str | None = None) -> Config:
+    """Return Hypercorn's settings for the public port: every bound that it knows of is set.
+
+    Misconfigured when there is no TLS to be had with these files.
+    """
     config = Config()
+    config.certfile, config.keyfile = tls_cert, tls_key or tls_cert
+    if tls_key is not None and tls_cert is None:
+        raise Misconfigured("TESSERA_TLS_KEY is set and TESSERA_TLS_CERT is not")
+    try:
+        config.create_ssl_context()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise Misconfigured(f"TESSERA_TLS_CERT and TESSERA_TLS_KEY cannot be used: {why}") from None
     config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = GRACE_SECONDS
     config.h11_max_incomplete_size = HEAD_BYTES_MAX

@@ -191,12 +191,13 @@ async def _serve(
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)
+        config = make_config(settings.tls_cert, settings.tls_key)
         async with trio.open_nursery() as serving:
             serving.start_soon(agents.run)
             serving.start_soon(spectators.run)
             try:
                 public_port: int = await serving.start(
-                    partial(serve, app, make_config(), host=host, port=port, stop=stop)
+                    partial(serve, app, config, host=host, port=port, stop=stop)
                 )
             except OSError as error:
                 raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}") from None

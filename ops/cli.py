@@ -95,6 +95,11 @@ def up(
         settings = settings_needing()
         format = log_format or chosen_format(settings) or "text"
         configure_logs(format, None, settings.log_level)
+        if settings.tls_cert is not None:
+            from common.errors import Misconfigured
+
+            # Its bots and what looks after it speak to 127.0.0.1, which no certificate is for.
+            raise Misconfigured("TESSERA_TLS_CERT is for a tessera gateway by itself; unset it")
         plan = Plan(host, port, gateways, shards, bots, data.absolute(), format, spares)
         return partial(up, plan, settings, Screen(format))
 

@@ -125,7 +125,9 @@ def a_frame(data: bytes, opcode: int = 1, *, first: int = 0x80) -> bytes:
 
 
 @asynccontextmanager
-async def a_port(settings: Settings | None = None) -> AsyncIterator[Port]:
+async def a_port(
+    settings: Settings | None = None, tls_cert: str | None = None
+) -> AsyncIterator[Port]:
     stop, over, agents = trio.Event(), trio.Event(), list[str]()
 
     async def listen_only(scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -154,7 +156,7 @@ async def a_port(settings: Settings | None = None) -> AsyncIterator[Port]:
             over.set()
 
         nursery.start_soon(look_after_spectators)
-        config = make_config()
+        config = make_config(tls_cert)
         start = partial(serve, gateway, config, host="127.0.0.1", port=0, stop=stop)
         number: int = await nursery.start(start)
         port = Port(number, scene, spectators, stop, over, life.cancel, agents)

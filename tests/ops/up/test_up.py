@@ -150,6 +150,11 @@ def test_no_password_is_in_a_command_line(world: World) -> None:
     assert not any(password in word for child in world.family() for word in child.cmdline())
 
 
+def test_tls_is_a_gateways_own(tmp_path: Path) -> None:
+    line = refused("up", "--data", str(tmp_path), TESSERA_TLS_CERT="cert.pem")
+    assert "TESSERA_TLS_CERT" in line
+
+
 def test_a_second_one_on_the_same_data_is_refused(world: World) -> None:
     line = refused("up", "--data", str(world.data), "--port", str(free_ports(1)))
 
