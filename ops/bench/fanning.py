@@ -74,6 +74,9 @@ def _compare(count: int, ours: Seen, theirs: Seen) -> list[Figure]:
         Figure(case, "FastAPI: memory a reader (RSS)", theirs.memory_kb, "KB"),
         Figure(case, "FastAPI: the last first event after", theirs.first_event_s, "s"),
         Figure(case, "CPU an event, of FastAPI's", ours.cpu_us / theirs.cpu_us, most=RATIO),
+        Figure(case, "events a second, of FastAPI's", ours.events_per_s / theirs.events_per_s),
+        Figure(case, "p99, of FastAPI's", ours.p99_ms / theirs.p99_ms),
+        Figure(case, "memory a reader, of FastAPI's", ours.memory_kb / theirs.memory_kb),
     ]
 
 
