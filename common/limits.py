@@ -201,6 +201,7 @@ BACKOFF_SECONDS_MAX = 1.0  # up to this: an outage is noticed to be over within 
 SPAWN_CHUNKS_MAX = 25  # Chunks that a newcomer is sent round to for room: 10,000 agents.
 SILENT_TICKS_MAX = 2 * WAIT_TICKS_MAX  # Nobody who does anything is quiet for longer.
 LOST_TICKS = 2 * SNAPSHOT_TICKS  # Run again when Redis lost what was shown: snapshots may be late.
+CLOCKS_SECONDS_MAX = 2.0  # To save how late it is in chunks at rest, before a slot is given back.
 FINISH_SECONDS_MAX = 1.0  # On stop, a batch being decided has this long of SHUTDOWN_SECONDS_MAX.
 LATENESSES_MAX = 10_000  # Ticks of which the lateness is kept between two beats.
 

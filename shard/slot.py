@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from common.limits import (
+    CLOCKS_SECONDS_MAX,
     FINISH_SECONDS_MAX,
     PUBLISH_QUEUE_MAX,
     RECORD_QUEUE_MAX,
@@ -147,10 +148,11 @@ async def serve_slot(
         living.start_soon(slot.metronome.run)
         living.start_soon(_live, slot, living)
         await stop.wait()
+        if slot.handover.has_heir:
+            with trio.move_on_after(CLOCKS_SECONDS_MAX):
+                await slot.snapshots.keep_clocks()  # All goes on meanwhile.
         sending.cancel_scope.deadline = trio.current_time() + SHUTDOWN_SECONDS_MAX - RELEASE_SECONDS
         with trio.move_on_after(FINISH_SECONDS_MAX):
-            if slot.handover.has_heir:
-                await slot.snapshots.keep_clocks()  # The others go on meanwhile.
             await slot.intake.finish()
         # A tick awaits nothing, so every chunk stops between two.
         living.cancel_scope.cancel()
