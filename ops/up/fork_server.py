@@ -57,8 +57,10 @@ class Birth:
 
 def main() -> None:
     supervisor, data = int(sys.argv[1]), sys.argv[2]
-    # Here already: it looks for its room behind the environment, which a child changes.
-    setproctitle(f"tessera fork server for {data}")
+    # Here already: it looks for its room behind the environment, which a child changes. It begins
+    # without spaces: that is the kernel's short name, and Python 3.12 counts threads by fields in
+    # the line where it stands.
+    setproctitle(f"tessera-fork-server for {data}")
     # A child's, from its first moment on until it can end quietly (ops.early).
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     for module in _SERVING:
