@@ -15,6 +15,7 @@ import attrs
 import structlog
 import trio
 import trio_asyncio
+from hypercorn.config import Config
 
 from common.adapters.clock import SystemClock
 from common.adapters.otlp import open_spans
@@ -70,10 +71,11 @@ async def run(
     """Serve as ``name`` until ``stop``; started with the real (port, metrics port) (0: free ones).
 
     While PostgreSQL is away it waits with the private port open, not yet ready and not yet
-    started; who stops it then cancels it. Misconfigured when the public port can't be had.
+    started; who stops it then cancels it. Misconfigured when the public port can't be had, or TLS.
     """
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("a gateway needs DATABASE_URL and REDIS_URL")
+    config = make_config(settings.tls_cert, settings.tls_key)
     async with (
         open_spans(settings, "gateway", name) as spans,
         trio_asyncio.open_loop(),
@@ -106,6 +108,7 @@ async def run(
                 spans,
                 gateway,
                 routes,
+                config,
                 host,
                 port,
                 stop,
@@ -152,6 +155,7 @@ async def _serve(
     spans: Spans,
     gateway: GatewayId,
     routes: Routes,
+    config: Config,
     host: str,
     port: int,
     stop: trio.Event,
@@ -191,7 +195,6 @@ async def _serve(
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)
-        config = make_config(settings.tls_cert, settings.tls_key)
         async with trio.open_nursery() as serving:
             serving.start_soon(agents.run)
             serving.start_soon(spectators.run)

@@ -7,7 +7,6 @@ the tick is named. What was stored is believed: it goes on from a snapshot that 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
@@ -15,7 +14,7 @@ import attrs
 from common import wire
 from common.grid import Tick
 from common.journal import History, Row, Snapshot
-from shard.world.codec import decode_chunk, decode_input, digest, new_chunk
+from shard.world.codec import decode_chunk, decode_input, digest, digest_of, new_chunk
 from shard.world.idle import is_idle, skip_to
 from shard.world.inputs import Input
 from shard.world.state import Chunk
@@ -98,8 +97,7 @@ class Rebuilding:
 
     def _meet(self, chunk: Chunk | None, snapshot: Snapshot) -> Chunk | None:
         """Compare ``chunk`` with what was saved then; return which of both to go on from."""
-        # The digest is that of the bytes, see ``shard.world.codec``.
-        if hashlib.blake2b(snapshot.state, digest_size=32).hexdigest() != snapshot.digest:
+        if digest_of(snapshot.state) != snapshot.digest:
             self._differs(snapshot.tick, "its snapshot was changed after it was written")
         if chunk is not None and self._compare(
             chunk, snapshot.digest, "its snapshot has another digest"

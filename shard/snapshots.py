@@ -18,7 +18,6 @@ from common.limits import SNAPSHOT_TICKS, TICK_SECONDS
 from shard.chunks import Chunks
 from shard.emission import Emission, Keep
 from shard.live import Live
-from shard.metronome import BEAT_SECONDS
 from shard.outbox import Outbox
 
 LOOK_SECONDS = 1.0  # A thirtieth of the time between two snapshots of a chunk.
@@ -28,6 +27,8 @@ LOOK_SECONDS = 1.0  # A thirtieth of the time between two snapshots of a chunk.
 class Snapshots:
     _chunks: Chunks
     _outbox: Outbox
+    _saved: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set with the next one that is on disk."""
 
     async def run(self) -> None:
         """Have chunks saved when they are due, until cancelled."""
@@ -40,16 +41,16 @@ class Snapshots:
 
     async def keep_clocks(self) -> None:
         """Save how late it is in those that rest; return when it is done."""
-        saved = []
+        begun = []
         for live in self._chunks:
-            if live.is_resting and not live.is_keeping:
+            await self._outbox.wait_room()
+            if self._chunks.peek(live.id) is live and live.is_resting and not live.is_keeping:
                 live.catch_up()
                 if live.state.tick != live.stored_tick:
-                    await self._outbox.wait_room()
                     self.keep(live)
-                    saved.append(live)
-        while any(live.is_keeping and not live.is_lost for live in saved):  # noqa: ASYNC110 - soon.
-            await trio.sleep(BEAT_SECONDS)
+                    begun.append(live)
+        while any(live.is_keeping and not live.is_lost for live in begun):
+            await self._saved.wait()
 
     def keep_all(self) -> None:
         """Have all saved for the last time: the slot is about to end."""
@@ -63,6 +64,8 @@ class Snapshots:
 
     def kept(self, keep: Keep) -> None:
         """It is on disk now."""
+        self._saved.set()
+        self._saved = trio.Event()
         live = self._chunks.peek(keep.chunk.id)
         if live is not None and live.epoch == keep.epoch:
             live.kept_tick = max(live.kept_tick, keep.chunk.tick)

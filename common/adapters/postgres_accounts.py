@@ -183,7 +183,7 @@ class PostgresAccounts:
             where id = $1 and ended_at is null
                 and ($2::bytea is null or $2 = any (resume_hashes))
             returning id
-            """,  # noqa: S608 - our own expression.
+            """,  # noqa: S608 - a constant; what comes from outside is $1 to $4.
             session,
             used,
             fresh,

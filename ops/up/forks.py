@@ -85,26 +85,26 @@ class _Server:
 
     def fork(self, spec: Spec) -> Born:
         """OSError when nobody came of it."""
-        reading, writing = os.pipe()
-        with ExitStack() as if_it_fails:
+        birth = Birth(spec.words, {**os.environ, **spec.environment}, spec.death_signal)
+        with ExitStack() as if_it_fails, _adopting():
+            reading, writing = os.pipe()
             if_it_fails.callback(os.close, reading)
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with ours, _adopting():
-                ours.settimeout(FORK_SECONDS_MAX)
-                birth = Birth(spec.words, {**os.environ, **spec.environment}, spec.death_signal)
-                try:
-                    fds = [writing, theirs.fileno()]
+            with os.fdopen(writing, "wb", buffering=0) as output:
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                with theirs:
+                    if_it_fails.callback(ours.close)
+                    ours.settimeout(FORK_SECONDS_MAX)
+                    fds = [output.fileno(), theirs.fileno()]
                     socket.send_fds(self.socket, [birth.encode()], fds)
-                finally:
-                    os.close(writing)
-                    theirs.close()
-                pid = ours.recv(_PID_BYTES_MAX)
-                if not pid:
-                    raise ConnectionResetError("the fork server ended")
-                process = Forked(int(pid), os.pidfd_open(int(pid)))
-                ours.send(GO)
+            pid = ours.recv(_PID_BYTES_MAX)
+            if not pid:
+                raise ConnectionResetError("the fork server ended")
+            handle = os.pidfd_open(int(pid))
+            if_it_fails.callback(os.close, handle)
+            ours.send(GO)
             if_it_fails.pop_all()
-        return Born(process, trio.lowlevel.FdStream(reading))
+            ours.close()
+        return Born(Forked(int(pid), handle), trio.lowlevel.FdStream(reading))
 
     def end(self) -> None:
         self.process.kill()  # It has nothing to put in order.

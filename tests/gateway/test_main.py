@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -31,6 +33,8 @@ from ops.migrate import migrate, set_shard_count
 from tests.gateway.stream.scripted import a_static
 
 pytestmark = pytest.mark.embedded
+
+CERT = str(Path(__file__).parents[1] / "common" / "adapters" / "localhost.pem")  # And its key.
 
 
 @attrs.frozen
@@ -118,6 +122,25 @@ async def test_a_gateway_serves_calls_streams_and_its_private_port(settings: Set
 async def _wait_until_counted(http: httpx.AsyncClient, gateway: Running) -> None:
     while not (await http.get(gateway.url("/v1/world"))).json()["spectators"]:
         await trio.sleep(0.1)
+
+
+async def test_a_gateway_with_a_certificate_speaks_tls(settings: Settings) -> None:
+    async with a_gateway(attrs.evolve(settings, tls_cert=CERT)) as gateway:
+        context = ssl.create_default_context(cafile=CERT)
+        async with httpx.AsyncClient(trust_env=False, verify=context) as http:
+            answer = await http.get(f"https://localhost:{gateway.port}/healthz")
+            assert answer.json() == {"status": "ok"}
+            private = gateway.url("/healthz", private=True)
+            assert (await http.get(private)).is_success, "which is for the machine's own people"
+
+
+async def test_a_certificate_that_is_of_no_use_is_said_before_anything_is_waited_for() -> None:
+    nowhere = "postgresql://127.0.0.1:1/none"
+    settings = Settings(database_url=nowhere, redis_url="redis://127.0.0.1:1", tls_cert=__file__)
+    with trio.fail_after(5), pytest.raises(Misconfigured, match="TESSERA_TLS_CERT"):
+        await run(
+            settings, host="127.0.0.1", port=0, metrics_port=0, name="test", stop=trio.Event()
+        )
 
 
 async def test_a_port_in_use_is_misconfigured(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,11 +15,12 @@ from common.journal import PlacedFact, Row, Taken
 from common.limits import LOST_TICKS
 from shard.emission import Emission, emission_of
 from shard.recovery import recover
-from shard.world.codec import digest, encode_chunk, encode_input, new_chunk
+from shard.world.codec import digest, digest_of, encode_chunk, encode_input, new_chunk
 from shard.world.inputs import Enter, Input, Order, Settle
 from shard.world.state import Chunk
 from shard.world.terrain import terrain_of
 from shard.world.tick import TickResult, advance
+from tests.shard.world.test_codec import OLD_AGENT, OLD_SNAPSHOT
 
 CHUNK, EPOCH, SEED = ChunkId("0:0"), Epoch(7), 1
 FLOOR = terrain_of(SEED, CHUNK, 1).floor()
@@ -151,3 +153,14 @@ def test_where_agents_stood_on_the_way_is_not_recorded_again() -> None:
     recovered = recover(run.taken(), run.published, SEED)
     placed = [f for e in recovered.emissions for f in e.facts if isinstance(f, PlacedFact)]
     assert [(fact.agent, fact.present) for fact in placed] == [("bob", True)]
+
+
+def test_a_chunk_that_an_older_version_saved_is_taken_over() -> None:
+    """Its digest is that of the bytes, which this version would write otherwise."""
+    state = OLD_SNAPSHOT % (OLD_AGENT % 3)
+    taken = Taken(ChunkId("0:0"), EPOCH, 1, Tick(90), state, digest_of(state), (), is_final=True)
+    chunk = recover(taken, Tick(88), 7).chunk
+    assert chunk.tick == 90
+    assert [agent.asks_from for agent in chunk.agents.values()] == [94]
+    with pytest.raises(AssertionError, match="kept wrongly"):
+        recover(attrs.evolve(taken, digest="other"), Tick(88), 7)

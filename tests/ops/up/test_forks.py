@@ -201,7 +201,7 @@ async def test_a_child_that_is_not_waited_for_any_more_is_not_born(source: Forks
 async def test_orphans_of_others_are_not_ours_after_a_birth(source: Forks) -> None:
     """Nobody would wait for them."""
     assert (await end_of(source.give_birth(told("--version"))))[0] == 0
-    said = subprocess.run(  # noqa: ASYNC221 - a moment.
+    said = subprocess.run(  # noqa: ASYNC221 - the shell ends at once.
         ["/bin/sh", "-c", "sleep 5 >&2 & echo $!"],
         check=True,
         capture_output=False,
@@ -237,7 +237,7 @@ trio.run(main)
 
 
 async def test_who_kills_the_supervisor_ends_its_children_and_the_server(tmp_path: Path) -> None:
-    supervisor = subprocess.Popen(  # noqa: ASYNC220 - our own words.
+    supervisor = subprocess.Popen(  # noqa: ASYNC220 - to start it is not to wait for it.
         [sys.executable, "-c", A_SUPERVISOR, str(tmp_path)],
         stdout=subprocess.PIPE,
         env={**os.environ, **NOWHERE, "PYTHONPATH": str(Path(__file__).parents[3])},

@@ -27,7 +27,16 @@ walking = st.builds(
 )
 doings = st.none() | st.builds(Waiting, commands, counts) | walking
 agents = st.builds(
-    Agent, ids, texts, sessions, counts, numbers, numbers, doings, st.none() | transfers
+    Agent,
+    ids,
+    texts,
+    sessions,
+    counts,
+    numbers,
+    numbers,
+    doings,
+    st.none() | transfers,
+    counts.map(Tick),
 )
 asked = (
     st.builds(MoveTo, numbers, numbers)
@@ -53,6 +62,33 @@ def a_chunk(id: ChunkId, crowd: list[Agent]) -> Chunk:
 def test_chunks_come_back_as_they_were(id: ChunkId, crowd: list[Agent]) -> None:
     chunk = a_chunk(id, crowd)
     assert codec.decode_chunk(codec.encode_chunk(chunk)) == chunk
+
+
+OLD_AGENT = (
+    b'{"id":"a","name":"ann","session":"s","seq":4,"x":49,"y":7,"doing":{"id":"c","x":60,"y":7,'
+    b'"path":"","start":0,"blocked":0,"refused":%d,"replans":0,"refusals":1,"type":"walking"}}'
+)
+OLD_SNAPSHOT = (
+    b'{"id":"0:0","generation":1,"seed":7,"tick":90,"changed":88,"agents":[%b],"format":1}'
+)
+
+
+@pytest.mark.parametrize(("refused", "asks_from"), [(0, 0), (3, 94)])
+def test_a_snapshot_of_the_format_before_is_read(refused: int, asks_from: int) -> None:
+    """Its walker stood still in ticks 91 to 93, and was to ask again in 94."""
+    chunk = codec.decode_chunk(OLD_SNAPSHOT % (OLD_AGENT % refused))
+    (agent,) = chunk.agents.values()
+    assert agent.asks_from == asks_from
+    assert agent.doing == Walking(CommandId("c"), 60, 7, refusals=1)
+    assert codec.decode_chunk(codec.encode_chunk(chunk)) == chunk
+
+
+def test_a_traveller_of_the_format_before_is_read() -> None:
+    old = (OLD_AGENT % 0).decode()
+    agent = codec.decode_agent(old)
+    assert agent.doing == Walking(CommandId("c"), 60, 7, refusals=1)
+    row = f'{{"transfer":"t","source":"0:0","traveller":{old},"type":"arrive"}}'
+    assert codec.decode_input(row.encode()) == Arrive(TransferId("t"), chunk_id(0, 0), agent)
 
 
 @given(inputs)
@@ -84,4 +120,4 @@ def test_a_new_chunk_has_nobody_and_nothing_changed() -> None:
 def test_another_format_is_not_read_as_this_one() -> None:
     data = codec.encode_chunk(a_chunk(chunk_id(0, 0), []))
     with pytest.raises(wire.Malformed):
-        codec.decode_chunk(data.replace(b'"format":1', b'"format":2'))
+        codec.decode_chunk(data.replace(b'"format":2', b'"format":3'))

@@ -242,19 +242,19 @@ def digests_of_a_run(ticks: int, agents: int) -> list[str]:
 @pytest.mark.slow
 def test_10_000_ticks_of_200_agents_are_the_same_to_the_last_byte() -> None:
     assert digests_of_a_run(10_000, agents=200) == [
-        "2539ff418816",
-        "ea7ff4d6adbe",
-        "082d8871a6aa",
-        "b0fe2d7c0cf3",
+        "a8d239d50b49",
+        "b33d45b615d5",
+        "c3a6b94a2f41",
+        "633876e79591",
         "cc2b12d066c2",
     ]
 
 
 def test_2_000_ticks_of_100_agents_are_the_same_to_the_last_byte() -> None:
     assert digests_of_a_run(2_000, agents=100) == [
-        "1c81dc1d2ac1",
-        "456e4f2a4f1a",
-        "b16600d400b5",
-        "a0a8785bda31",
+        "e58079e9f605",
+        "ba67aadea034",
+        "3f5b09a98c35",
+        "1d9026922204",
         "bc5db9b1b161",
     ]
