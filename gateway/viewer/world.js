@@ -15,35 +15,34 @@ const BUBBLE_MS = 7000;
 export class World {
   constructor(now = () => performance.now()) {
     this.now = now;
-    this.chunks = new Map();   // id -> {id, cx, cy, generation, tick, terrain, members: Set of ids}
+    this.chunks = new Map();   // id -> {id, cx, cy, generation, tick, terrain, members: id -> {x, y}}
     this.agents = new Map();   // id -> {id, kind, name, chunk, x, y, fromX, fromY, since, glide, leaves, bubble}
     this.crossing = new Set(); // Ids of those with `leaves`: left one chunk, not yet seen in the next.
     this.version = 0;          // Grows whenever somebody comes or goes, or a chunk does.
     this.grounds = 0;          // Grows whenever a chunk comes or goes.
   }
 
-  // The whole of a chunk. Who is known already glides on; who is not named is gone.
+  // The whole of a chunk. Who is known already glides on; who is not named is gone. Over a border
+  // somebody is in two chunks for some ticks, and is drawn where it was last heard of.
   show(chunk_static) {
     const id = chunk_static.chunk;
     const known = this.chunks.get(id);
     const [cx, cy] = id.split(":").map(Number);
-    const members = new Set(chunk_static.entities.map((entity) => entity.id));
-    for (const member of known?.members ?? []) {
-      if (!members.has(member) && this.agents.get(member)?.chunk === id) this.#remove(member);
-    }
+    const members = new Map(chunk_static.entities.map((entity) => [entity.id, { x: entity.x, y: entity.y }]));
     const { generation, tick, terrain } = chunk_static;
     this.chunks.set(id, { id, cx, cy, generation, tick, terrain, members });
+    for (const member of known?.members.keys() ?? []) if (!members.has(member)) this.#miss(member, id);
     for (const entity of chunk_static.entities) this.#place(entity, id);
     this.#changed();
   }
 
-  // The chunk as a chunk_static would say it; who is between two chunks is in neither.
+  // The chunk as a chunk_static would say it; who has left one chunk and is not in the next is in neither.
   snapshot(id) {
     const { generation, tick, terrain, members } = this.chunks.get(id);
     const entities = [];
-    for (const member of members) {
-      const agent = this.agents.get(member);
-      if (agent?.chunk === id && !agent.leaves) entities.push({ id: agent.id, kind: agent.kind, name: agent.name, x: agent.x, y: agent.y });
+    for (const [member, { x, y }] of members) {
+      const { kind, name } = this.agents.get(member);
+      entities.push({ id: member, kind, name, x, y });
     }
     return { chunk: id, generation, tick, terrain, entities };
   }
@@ -67,10 +66,9 @@ export class World {
   }
 
   drop(id) {
-    for (const member of this.chunks.get(id)?.members ?? []) {
-      if (this.agents.get(member)?.chunk === id) this.#remove(member);
-    }
+    const members = this.chunks.get(id)?.members.keys() ?? [];
     this.chunks.delete(id);
+    for (const member of members) this.#miss(member, id);
     this.#changed();
   }
 
@@ -101,17 +99,19 @@ export class World {
     const agent = this.agents.get(event.id);
     switch (event.type) {
       case "entered":
-        chunk.members.add(event.id);
+        chunk.members.set(event.id, { x: event.x, y: event.y });
         this.#place(event, chunk.id);
         this.version++;
         break;
       case "moved":
-        if (agent) this.#glide(agent, event.x, event.y);
+        if (!agent) break;
+        chunk.members.set(event.id, { x: event.x, y: event.y });
+        this.#place({ ...agent, x: event.x, y: event.y }, chunk.id);
         break;
       case "left":
         chunk.members.delete(event.id);
         // It may have been seen entering the next chunk before it was seen leaving this one.
-        if (agent?.chunk !== chunk.id) break;
+        if (agent?.chunk !== chunk.id || this.#returns(agent)) break;
         if (event.to && this.chunks.has(event.to)) {
           agent.leaves = this.now() + CROSSING_MS;
           this.crossing.add(event.id);
@@ -121,6 +121,23 @@ export class World {
         if (agent) agent.bubble = { text: event.text, since: this.now(), until: this.now() + BUBBLE_MS };
         break;
     }
+  }
+
+  // It is not in that chunk any more, and nobody said where it went.
+  #miss(id, chunk) {
+    const agent = this.agents.get(id);
+    if (agent?.chunk === chunk && !this.#returns(agent)) this.#remove(id);
+  }
+
+  // Draw it where another chunk has it, if one does.
+  #returns(agent) {
+    for (const { id, members } of this.chunks.values()) {
+      const there = members.get(agent.id);
+      if (!there) continue;
+      this.#place({ ...agent, ...there }, id);
+      return true;
+    }
+    return false;
   }
 
   #changed() {

@@ -234,3 +234,67 @@ def test_the_map_reaches_as_far_as_what_is_awake_within_reason(run: Any) -> None
         """,
     )
     assert reaches == [2, 2, 6, 2, 9]
+
+
+STANDING = """
+    const at = (x) => ({ id: "agt_a", kind: "agent", name: "ann", x, y: 7 });
+    const shown = (chunk, tick, entities) =>
+        ({ chunk, generation: 1, tick, terrain: [], entities });
+    const delta = (chunk, tick, event) =>
+        ({ chunk, tick, prev_tick: tick - 1, events: [{ id: "agt_a", ...event }] });
+    const place = (world) => {
+        const agent = world.agents.get("agt_a");
+        return agent && [agent.chunk, agent.x, agent.leaves > 0];
+    };
+    const world = new module.World(() => 0);
+"""
+
+
+@pytest.mark.parametrize("first", ["0:0", "1:0"])
+def test_who_is_shown_on_both_sides_of_a_border_is_where_it_went(run: Any, first: str) -> None:
+    """It enters the next chunk ticks before it leaves this one: a view may begin in between."""
+    body = """
+        const both = [shown("0:0", 9, [at(49)])];
+        both.push(shown("1:0", 5, [at(50)]));
+        if (first === "1:0") both.reverse();
+        for (const each of both) world.show(each);
+        const cells = (id) => world.snapshot(id).entities.map(({ x }) => x);
+        const kept = ["0:0", "1:0"].map(cells);
+        world.apply(delta("0:0", 10, { type: "left", reason: "moved", to: "1:0" }));
+        return [kept, place(world)];
+    """
+    kept, place = run("world", f"const first = '{first}'; {STANDING} {body}")
+    assert kept == [[49], [50]], "each as it was told"
+    assert place == ["1:0", 50, False]
+
+
+def test_a_step_that_is_heard_late_leaves_nobody_on_the_wrong_side(run: Any) -> None:
+    places = run(
+        "world",
+        f"""
+        {STANDING}
+        world.show(shown("0:0", 9, [at(48)]));
+        world.show(shown("1:0", 5, []));
+        world.apply(delta("1:0", 6, {{ type: "entered", ...at(50) }}));
+        world.apply(delta("0:0", 10, {{ type: "moved", x: 49, y: 7 }}));
+        world.apply(delta("0:0", 11, {{ type: "left", reason: "moved", to: "1:0" }}));
+        const crossed = place(world);
+        world.drop("1:0");
+        return [crossed, place(world) ?? null];
+        """,
+    )
+    assert places == [["1:0", 50, False], None]
+
+
+def test_who_is_shown_on_both_sides_stays_when_one_of_them_goes_out_of_view(run: Any) -> None:
+    place = run(
+        "world",
+        f"""
+        {STANDING}
+        world.show(shown("0:0", 9, [at(49)]));
+        world.show(shown("1:0", 5, [at(50)]));
+        world.drop("1:0");
+        return place(world);
+        """,
+    )
+    assert place == ["0:0", 49, False]
