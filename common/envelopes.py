@@ -123,6 +123,14 @@ class CrossingAnswered:
 
 
 @attrs.frozen
+class LoadAsked:
+    """Somebody waits for what ``chunk`` will say of its journal. Repeated: loaded already."""
+
+    chunk: ChunkId
+    type: Literal["load_asked"] = attrs.field(default="load_asked", kw_only=True)
+
+
+@attrs.frozen
 class Released:
     """``chunk`` is no longer the sender's, and all it knew of it is saved. Repeated: taken already.
 
@@ -143,6 +151,7 @@ ToShard = (
     | ShowAsked
     | ArrivalAsked
     | CrossingAnswered
+    | LoadAsked
     | Released
 )
 

@@ -17,6 +17,7 @@ from common.bus import Forward, PublishedDelta, Refusal
 from common.envelopes import (
     ArrivalAsked,
     CrossingAnswered,
+    LoadAsked,
     Released,
     ResultLine,
     SessionLine,
@@ -37,7 +38,7 @@ class Ask:
 
     chunk: ChunkId
     epoch: Epoch
-    message: ArrivalAsked | CrossingAnswered
+    message: ArrivalAsked | CrossingAnswered | LoadAsked
 
 
 @attrs.frozen

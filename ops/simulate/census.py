@@ -2,8 +2,9 @@
 
 It hears each delta in the moment of its publication, whoever else hears it. What it checks: a
 chunk's ticks never go back and its deltas name each other; nobody shares a cell; nobody enters a
-chunk who is shown in another one than that he comes from, or leaves for one in which he has not
-arrived; nothing is said twice. A chunk is collected with nobody in it,
+chunk who is in another one than that he comes from, or leaves for one in which he has not
+arrived; nothing is said twice. Who has gone on is shown behind until that chunk says so, and
+its shard may be dead meanwhile: that is not being there. A chunk is collected with nobody in it,
 and what comes after names that tick: one gap a generation. A Redis that has forgotten what it
 published may be told again, but the very same.
 """
@@ -30,6 +31,8 @@ class Parish:
     """One chunk."""
 
     tick: Tick = Tick(0)
+    known: Tick = Tick(0)
+    """The last that Redis was told, since it has forgotten everything."""
     places: dict[AgentId, Place] = attrs.field(factory=dict)
     history: dict[Tick, dict[AgentId, Place]] = attrs.field(factory=dict)
     """After each delta."""
@@ -43,18 +46,19 @@ class Census:
     _ledger: Ledger
     parishes: dict[ChunkId, Parish] = attrs.field(factory=dict, init=False)
     originals: dict[ChunkId, Original] = attrs.field(factory=dict, init=False)
-    is_forgotten: bool = attrs.field(default=False, init=False)
-    """Whether Redis was emptied, so that it can't know what was published."""
     said: Counter[str] = attrs.field(factory=Counter, init=False)
     _ended: set[AgentId] = attrs.field(factory=set, init=False)
     """Who left the world, and has not come back since."""
+    _behind: dict[AgentId, dict[ChunkId, ChunkId]] = attrs.field(factory=dict, init=False)
+    """Where somebody is still shown who has gone on -> where it has entered from there."""
 
     def hear(self, delta: Delta) -> None:
         self._ledger.count("deltas")
         text = delta.data.decode()
         self._ledger.told(f"{delta.chunk} {delta.prev_tick} {delta.tick}", text)
         parish = self._parish(delta.chunk)
-        if self.is_forgotten and parish.original.data.get(delta.tick) == delta.data:
+        is_forgotten, parish.known = delta.tick > parish.known, max(delta.tick, parish.known)
+        if is_forgotten and parish.original.data.get(delta.tick) == delta.data:
             return
         if delta.tick <= parish.tick:
             self._ledger.violate(f"{delta.chunk}: tick {delta.tick} after {parish.tick}")
@@ -75,6 +79,11 @@ class Census:
         parish.history[delta.tick] = parish.places
         self._check_cells(delta.chunk, parish)
 
+    def forget(self) -> None:
+        """Redis was emptied: it can't know what was published."""
+        for parish in self.parishes.values():
+            parish.known = Tick(0)
+
     def _parish(self, chunk: ChunkId) -> Parish:
         parish = self.parishes.setdefault(chunk, Parish())
         self.originals[chunk] = parish.original
@@ -94,13 +103,8 @@ class Census:
     def _apply(self, event: Event, chunk: ChunkId, parish: Parish) -> None:
         match event:
             case Entered(id=id, x=x, y=y, from_=source):
-                if id in parish.places:
-                    self._ledger.violate(f"{id} entered {chunk} twice")
-                if elsewhere := [one for one in self.chunks_of(id) if one not in (chunk, source)]:
-                    whence = f"from {source}" if source else "from nowhere"
-                    self._ledger.violate(f"{id} entered {chunk} {whence} and is in {elsewhere}")
+                self._enter(id, chunk, source)
                 parish.places[id] = x, y
-                self._ended.discard(id)
             case Moved(id=id, x=x, y=y):
                 if id not in parish.places:
                     self._ledger.violate(f"{id} moved in {chunk} without being there")
@@ -108,10 +112,7 @@ class Census:
             case Left(id=id, to=to):
                 if parish.places.pop(id, None) is None:
                     self._ledger.violate(f"{id} left {chunk} without being there")
-                if to is None:
-                    self._ended.add(id)
-                elif id not in self._ended and not self.chunks_of(id):
-                    self._ledger.violate(f"{id} left {chunk} for {to} and is in none")
+                self._leave(id, chunk, to)
                 self._ledger.count("crossings" if to else "leavings")
             case Said(text=text):
                 self.said[text] += 1
@@ -119,6 +120,29 @@ class Census:
                     self._ledger.violate(f"{text!r} was said twice")
             case Failed():
                 pass
+
+    def _enter(self, id: AgentId, chunk: ChunkId, source: ChunkId | None) -> None:
+        """Check that ``id`` comes from the one chunk that it is really in, if it is in any."""
+        shown, behind = self.chunks_of(id), self._behind.setdefault(id, {})
+        if chunk in shown:
+            self._ledger.violate(f"{id} entered {chunk} twice")
+        elsewhere = [one for one in shown if one not in (chunk, source, *behind)]
+        if elsewhere or source in behind:
+            whence = f"from {source}" if source else "from nowhere"
+            self._ledger.violate(f"{id} entered {chunk} {whence} and is in {elsewhere}")
+        if source is not None:
+            behind[source] = chunk
+        self._ended.discard(id)
+
+    def _leave(self, id: AgentId, chunk: ChunkId, to: ChunkId | None) -> None:
+        if to is None:
+            self._ended.add(id)
+            return
+        went = self._behind.get(id, {}).pop(chunk, None)
+        if to != went:
+            self._ledger.violate(f"{id} left {chunk} for {to} and went to {went or 'none'}")
+        elif id not in self._ended and not self.chunks_of(id):
+            self._ledger.violate(f"{id} left {chunk} for {to} and is in none")
 
     def _check_cells(self, chunk: ChunkId, parish: Parish) -> None:
         if len(set(parish.places.values())) < len(parish.places):

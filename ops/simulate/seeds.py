@@ -6,8 +6,10 @@ Each seed is a run of its own in a process of the pool; nothing is shared but th
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 
 import attrs
 from rich.console import Console
@@ -17,7 +19,7 @@ from ops.simulate.plan import Plan
 from ops.simulate.servers import Adapters
 from ops.simulate.simulation import Outcome, simulate
 
-SEEDS_PER_LIFE = 500  # Then a worker is replaced: what a run leaves behind is not kept for ever.
+SEEDS_PER_LIFE = 500  # Then workers are replaced: what a run leaves behind is not kept for ever.
 
 
 @attrs.frozen
@@ -29,14 +31,26 @@ class _Job:
 
 
 def outcomes(plans: Sequence[Plan], adapters: Adapters | None = None) -> Iterator[Outcome]:
-    """Yield the outcomes of ``plans`` as they come, in any order. Close it to stop early."""
-    with multiprocessing.get_context("spawn").Pool(maxtasksperchild=SEEDS_PER_LIFE) as pool:
-        yield from pool.imap_unordered(_Job(adapters), plans)
+    """Yield the outcomes of ``plans`` as they come, in any order. Close it to stop early.
+
+    BrokenExecutor when a worker ends before its time, as when memory runs out: the seeds that
+    follow are not tried.
+    """
+    workers, job = os.cpu_count() or 1, _Job(adapters)
+    for first in range(0, len(plans), workers * SEEDS_PER_LIFE):
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            some = plans[first : first + workers * SEEDS_PER_LIFE]
+            begun = [pool.submit(job, plan) for plan in some]
+            try:
+                for ended in as_completed(begun):
+                    yield ended.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
 
 
 def run_all(plans: Sequence[Plan], console: Console) -> bool:
-    """Run ``plans``, say what failed, and a summary; True when nothing did."""
-    failed, total, simulated, took = 0, Counter[str](), 0.0, 0.0
+    """Run ``plans``, say what failed, and a summary; True when all ran and nothing did."""
+    tried, failed, total, simulated, took = 0, 0, Counter[str](), 0.0, 0.0
     columns = (
         TextColumn("seeds"),
         BarColumn(),
@@ -46,19 +60,23 @@ def run_all(plans: Sequence[Plan], console: Console) -> bool:
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("seeds", total=len(plans), failed=0)
-        for outcome in outcomes(plans):
-            total += outcome.counts
-            simulated, took = simulated + outcome.seconds, took + outcome.took
-            if outcome.violation is not None:
-                failed += 1
-                tell(outcome, console)
-            progress.update(task, advance=1, failed=failed)
+        try:
+            for outcome in outcomes(plans):
+                tried += 1
+                total += outcome.counts
+                simulated, took = simulated + outcome.seconds, took + outcome.took
+                if outcome.violation is not None:
+                    failed += 1
+                    tell(outcome, console)
+                progress.update(task, advance=1, failed=failed)
+        except BrokenExecutor:
+            console.print(f"a process ended before its time; {len(plans) - tried} seeds are left")
     console.print(_in_short(total), highlight=False)
     console.print(
-        f"{len(plans)} seeds, {failed} failed;"
+        f"{tried} seeds, {failed} failed;"
         f" {simulated:.0f} s simulated, {simulated / max(took, 1e-9):.0f} times real time a core"
     )
-    return failed == 0
+    return failed == 0 and tried == len(plans)
 
 
 def run_one(plan: Plan, console: Console, *, verbose: bool) -> bool:

@@ -30,11 +30,10 @@ class LeakyRedis(MemoryRedis):
         self._network = network
         self._census = census
         super().__init__()
-        census.is_forgotten = False  # It forgot what it never knew.
 
     def forget(self) -> None:
         super().forget()
-        self._census.is_forgotten = True
+        self._census.forget()
 
     def announce(self, delta: Delta) -> None:
         self._census.hear(delta)

@@ -17,6 +17,7 @@ from common.envelopes import (
     CommandOffered,
     CrossingAnswered,
     Detach,
+    LoadAsked,
     Released,
     ShowAsked,
 )
@@ -25,7 +26,14 @@ from shard.decisions.plan import Decision, Round
 from shard.decisions.refusing import give_up, refuse
 
 ToChunk = (
-    CommandOffered | CancelOffered | Attach | Detach | ShowAsked | ArrivalAsked | CrossingAnswered
+    CommandOffered
+    | CancelOffered
+    | Attach
+    | Detach
+    | ShowAsked
+    | ArrivalAsked
+    | CrossingAnswered
+    | LoadAsked
 )
 """What a chunk decides."""
 
@@ -58,6 +66,7 @@ def decide(now: Round, received: Received) -> Decision:
 
 
 def _by_rule(now: Round, received: Received, message: ToChunk) -> Decision:
+    chunk = message.chunk
     match message:
         case CommandOffered():
             return commanding.offered(now, received, message)
@@ -73,4 +82,6 @@ def _by_rule(now: Round, received: Received, message: ToChunk) -> Decision:
             return crossing.arrival(now, received, message)
         case CrossingAnswered():
             return crossing.answered(now, received, message)
+        case LoadAsked():
+            return Decision(received, missing=None if now.live(chunk) else chunk)
     assert_never(message)

@@ -129,6 +129,64 @@ async def test_the_process_of_both_sides_may_die_before_or_after_a_commit(
     await _assert_she_is_there(town)
 
 
+class Late(MemoryJournal):
+    """Commits arrivals when it is told to, also when nobody waits for that any more."""
+
+    def __init__(self, town: Town) -> None:
+        super().__init__(town.postgres)
+        self.town, self.asked, self.now = town, trio.Event(), trio.Event()
+
+    async def commit(self, rows: Sequence[Row]) -> Committed | Conflict:
+        if not any(map(_is_arrive, rows)):
+            return await super().commit(rows)
+        self.asked.set()
+        self.town.nursery.start_soon(self._commit_later, rows)
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def _commit_later(self, rows: Sequence[Row]) -> None:
+        await self.now.wait()
+        await super().commit(rows)
+
+
+class Listing(MemoryJournal):
+    """Calls ``listed`` once the chunks of two slots have been listed."""
+
+    def __init__(self, town: Town, listed: Callable[[], None]) -> None:
+        super().__init__(town.postgres)
+        self.listed, self.times = listed, 0
+
+    async def leftovers(self) -> Sequence[ChunkId]:
+        try:
+            return await super().leftovers()
+        finally:
+            self.times += 1
+            if self.times == 2:
+                self.listed()
+
+
+async def test_an_admission_that_is_written_after_all_chunks_were_listed_is_heard_of(
+    autojump_clock: MockClock, town: Town
+) -> None:
+    """Both sides died, and Redis forgot the question: nobody has the target, or a reason to."""
+    town.start("source")
+    await trio.sleep(0.1)
+    late = Late(town)
+    town.start("target", attrs.evolve(town.outside(), journal=late))
+    await _set_out(town)
+    with trio.fail_after(60):
+        await late.asked.wait()
+    await town.kill("target")
+    await trio.sleep(1.2)  # So that the target's slot is taken first.
+    await town.kill("source")
+    town.redis.slots.clear()
+    listing = Listing(town, late.now.set)
+    town.start("spare", attrs.evolve(town.outside(), journal=listing))
+    await _assert_she_is_there(town)
+    states = [kept.state for kept in town.postgres.transfers.values()]
+    assert states == ["entered"], "it was written in time to be called off"
+
+
 class Lossy(MemoryShardBus):
     """Loses the messages of which ``is_lost`` is true."""
 

@@ -5,6 +5,7 @@ For tests of the harness only. Production code has no such switch.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -106,6 +107,13 @@ class IndifferentJournal(MemoryJournal):
         return "cancelled"
 
 
+class FatalJournal(MemoryJournal):
+    """Ends the process that makes it, as the system does when memory runs out."""
+
+    def __init__(self, *_: Any) -> None:
+        os._exit(1)
+
+
 class TrustingJournal(MemoryJournal):
     """Lets every session drive, also one that is over."""
 
@@ -187,4 +195,5 @@ INDIFFERENT = Adapters(journal=IndifferentJournal)
 LEAVING = Adapters(shard_bus=LeavingBus)
 TRUSTING = Adapters(journal=TrustingJournal)
 FINAL = Adapters(journal=AlwaysFinal)
+FATAL = Adapters(journal=FatalJournal)
 AGELESS = Adapters(journal=AgelessJournal)

@@ -42,11 +42,11 @@ def first_failure(adapters: Adapters | None = None, likely: int = 0) -> Outcome:
     [
         (UNFENCED, 17),
         (FORGETFUL, 12),
-        (INDIFFERENT, 4),
-        (AGELESS, 15),
+        (INDIFFERENT, 12),
+        (AGELESS, 94),
         (LEAVING, 57),
         (TRUSTING, 95),
-        (FINAL, 21),
+        (FINAL, 32),
     ],
     ids=["fence", "dedupe", "transfer table", "generation", "refusals", "drivers", "final"],
 )
@@ -69,7 +69,7 @@ def test_a_gap_that_nobody_looks_for_is_noticed(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "name", "sabotage", "likely"),
-    [(Inbox, "release", drop_held, 3), (Crew, "_needed", property(needs_no_orphans), 19)],
+    [(Inbox, "release", drop_held, 19), (Crew, "_needed", property(needs_no_orphans), 44)],
     ids=["what is held for a chunk that moves", "streams of slots that are no more"],
 )
 def test_what_a_reshard_must_not_forget_is_missed(

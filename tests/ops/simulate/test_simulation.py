@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import BrokenExecutor
 from io import StringIO
 
 import attrs
@@ -13,7 +14,7 @@ from rich.console import Console
 from ops.simulate.plan import ALL_FAULTS, Fault, Plan
 from ops.simulate.seeds import outcomes, run_all, run_one
 from ops.simulate.simulation import simulate
-from tests.ops.simulate.saboteurs import FORGETFUL
+from tests.ops.simulate.saboteurs import FATAL, FORGETFUL
 
 SMALL = Plan(7, minutes=0.3, agents=6, spectators=2)
 DIGEST = """
@@ -77,7 +78,8 @@ def test_no_seed_breaks_a_promise() -> None:
         counts += outcome.counts
     # Of a world in which little happens it proves little: about half of what there was.
     enough = {"ack done": 900, "crossings": 280, "collected": 45, "turned back": 30, "resyncs": 150,
-              "drains": 60, "reshards": 70, "call unanswered": 800, "news dropped": 90}  # fmt: skip
+              "drains": 60, "reshards": 70, "call unanswered": 800, "news dropped": 90,
+              "refused not_walkable": 20, "result blocked": 5}  # fmt: skip
     assert not {what: counts[what] for what, least in enough.items() if counts[what] < least}
 
 
@@ -115,3 +117,15 @@ def test_seeds_run_in_other_processes_as_they_do_in_this_one() -> None:
     plans = [SMALL.with_seed(seed) for seed in (1, 2)]
     digests = {one.plan.seed: one.digest for one in outcomes(plans)}
     assert digests == {plan.seed: simulate(plan).digest for plan in plans}
+
+
+def test_a_process_that_is_killed_ends_the_others_and_fails_them_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plans = [SMALL.with_seed(seed) for seed in range(6)]
+    with pytest.raises(BrokenExecutor):
+        list(outcomes(plans, FATAL))
+    monkeypatch.setattr("ops.simulate.seeds.outcomes", lambda plans: outcomes(plans, FATAL))
+    out = StringIO()
+    assert not run_all(plans, Console(file=out, width=200))
+    assert "6 seeds are left" in out.getvalue()
