@@ -87,7 +87,7 @@ def test_a_failure_says_its_seed_and_how_to_see_it_again(monkeypatch: pytest.Mon
     plan = Plan(3, 0.5, agents=8, spectators=1, faults=ALL_FAULTS - {Fault.CLOCKS})
     outcome = next(
         one
-        for one in (simulate(plan.with_seed(seed), FORGETFUL) for seed in (16, *range(99)))
+        for one in (simulate(plan.with_seed(seed), FORGETFUL) for seed in (12, *range(99)))
         if one.violation is not None
     )
     monkeypatch.setattr("ops.simulate.seeds.simulate", lambda _: outcome)
