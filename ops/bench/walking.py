@@ -34,6 +34,7 @@ SEEN_CHUNKS = 100  # Whose deltas are counted: every tenth tells enough.
 SEEN_TICKS = 20
 LOOK_SECONDS = 0.2
 SETTLE_SECONDS = 15.0
+LOAD_SECONDS_LIKELY = 30.0  # On a slow machine ten were too few: the first had arrived by the end.
 BASE_SECONDS = 1.0  # For a spare to have made its connections.
 TICK_SECONDS = "tessera_shard_tick_seconds"
 LATENESS_SECONDS = "tessera_shard_tick_lateness_seconds"
@@ -59,7 +60,7 @@ class Size:
     @property
     def steps(self) -> int:
         """More than can be walked until it is over, with the loading of the other chunks."""
-        return int((self.warm_seconds + self.seconds + 10) * TICK_HZ)
+        return int((self.warm_seconds + self.seconds + LOAD_SECONDS_LIKELY) * TICK_HZ)
 
 
 async def measure(rig: Rig, size: Size) -> list[Figure]:

@@ -38,12 +38,21 @@ class Crowd:
     clock: Clock
     longest: float = 0.0
     """Between two results of the same agent, in seconds."""
+    usual: float = 0.0
+    """``longest`` before anything happened."""
     _last: dict[str, float] = attrs.field(factory=dict)
 
     def ended(self, who: str) -> None:
         now = self.clock.now()
         self.longest = max(self.longest, now - self._last.get(who, now))
         self._last[who] = now
+
+    async def go_on_through(self, what: str, do: Callable[..., object], *words: object) -> None:
+        """Go on while an operator does ``what``; say what the runbook says of it."""
+        self.longest = 0.0
+        await timed(what, do, *words)
+        await self.see_it_go_on()
+        _say(f"longest without a result {self.longest:.1f} s, before {self.usual:.1f} s")
 
     async def see_it_go_on(self) -> float:
         """Return after how many seconds each agent has done something that it began after now."""
@@ -109,11 +118,9 @@ async def a_crowd(url: str, name: str) -> AsyncIterator[Crowd]:
         for player in crowd.players:
             await stage.start(player.run, [url], stop, leave)
         await crowd.see_it_go_on()
-        usual, crowd.longest = crowd.longest, 0.0
+        crowd.usual = crowd.longest
         yield crowd
         await crowd.see_it_go_on()
-        # For `make test-compose ARGS=-s`: the runbook's figures.
-        print(f"\n{name}: longest without a result {crowd.longest:.1f} s, before {usual:.1f} s")  # noqa: T201
         stop.set()
         await settle(crowd.players, findings)
         leave.set()
@@ -124,3 +131,14 @@ async def a_crowd(url: str, name: str) -> AsyncIterator[Crowd]:
 async def meanwhile(do: Callable[..., T], *arguments: object) -> T:
     """What an operator does takes seconds; the crowd goes on."""
     return await trio.to_thread.run_sync(partial(do, *arguments))
+
+
+async def timed(what: str, do: Callable[..., object], *words: object) -> None:
+    began = trio.current_time()
+    await meanwhile(do, *words)
+    _say(f"{what}: took {trio.current_time() - began:.1f} s")
+
+
+def _say(text: str) -> None:
+    """For `make test-compose ARGS=-s`: the runbook's figures."""
+    print(f"\n{text}")  # noqa: T201

@@ -15,7 +15,7 @@ from trio_websocket import open_websocket_url
 
 from common.grid import CHUNK_SIZE, ChunkId
 from ops.client import connect, spectate
-from tests.compose.crowd import a_crowd, meanwhile
+from tests.compose.crowd import a_crowd, meanwhile, timed
 from tests.compose.stack import APP_IMAGE, SPECTATORS_PER_ADDRESS, Container, Stack, tag
 
 pytestmark = pytest.mark.compose
@@ -138,10 +138,9 @@ async def test_the_number_of_shards_changes_while_the_world_runs(stack: Stack) -
         before = lives(await meanwhile(stack.containers, *LASTING))
         first_two = lives(await meanwhile(stack.containers, "shard"))
         for count in (4, 1, 2):
-            await meanwhile(stack.up, count)
+            await crowd.go_on_through(f"to {count} shards", stack.up, count)
             await meanwhile(stack.wait_until, lambda count=count: shard_count(stack) == count, 60.0)
             await meanwhile(stack.wait_ready)
-            await crowd.see_it_go_on()
             shards = lives(await meanwhile(stack.containers, "shard"))
             assert len(shards) == count
             assert len(shards.keys() & first_two.keys()) >= min(count, 1)
@@ -160,18 +159,16 @@ def shard_count(stack: Stack) -> int | None:
 async def test_agents_resume_on_the_other_gateway(stack: Stack) -> None:
     async with a_crowd(stack.url, "gateway") as crowd:
         resumed = sum(player.ledger.resumed for player in crowd.players)
-        await meanwhile(stack.compose, "stop", "gateway-a")
-        await crowd.see_it_go_on()
+        await crowd.go_on_through("a gateway stops", stack.compose, "stop", "gateway-a")
         assert sum(player.ledger.resumed for player in crowd.players) > resumed
-        await meanwhile(stack.compose, "start", "gateway-a")
+        await crowd.go_on_through("it comes back", stack.compose, "start", "gateway-a")
         await meanwhile(stack.wait_ready)
 
 
 async def test_a_shard_that_dies_is_missed_for_seconds(stack: Stack) -> None:
     async with a_crowd(stack.url, "shard") as crowd:
         victim, *_ = await meanwhile(stack.containers, "shard")
-        await meanwhile(stack.kill_in, victim)
-        await crowd.see_it_go_on()
+        await crowd.go_on_through("a shard is killed", stack.kill_in, victim)
         await meanwhile(stack.wait_ready)
         (again,) = [
             each for each in await meanwhile(stack.containers, "shard") if each.id == victim.id
@@ -183,8 +180,7 @@ async def test_a_shard_that_dies_is_missed_for_seconds(stack: Stack) -> None:
 async def test_a_server_that_restarts_is_missed_for_seconds(stack: Stack, server: str) -> None:
     async with a_crowd(stack.url, server) as crowd:
         sessions = {player.name: player.ledger.session for player in crowd.players}
-        await meanwhile(stack.compose, "restart", server)
-        await crowd.see_it_go_on()
+        await crowd.go_on_through(f"{server} restarts", stack.compose, "restart", server)
         assert {player.name: player.ledger.session for player in crowd.players} == sessions
 
 
@@ -194,8 +190,7 @@ async def test_another_image_is_rolled_in_while_the_world_runs(stack: Stack) -> 
     stack.names["APP_IMAGE"] = next_image
     others = lives(await meanwhile(stack.containers, "lb", "postgres", "valkey"))
     async with a_crowd(stack.url, "roll") as crowd:
-        await meanwhile(stack.script, "roll.sh")
-        await crowd.see_it_go_on()
+        await crowd.go_on_through("two shards and two gateways are rolled", stack.script, "roll.sh")
     containers = await meanwhile(stack.containers, *OURS)
     assert len(containers) == 4
     assert {each.about["Config"]["Image"] for each in containers} == {next_image}
@@ -207,13 +202,13 @@ async def test_a_dump_brings_the_world_back(stack: Stack, tmp_path: Path) -> Non
     async with connect(stack.url, "eve", keys=keys) as agent:
         await agent.say("before")
         who = agent.id
-    await meanwhile(stack.script, "dump.sh", str(file))
+    await timed("a dump", stack.script, "dump.sh", str(file))
     async with connect(stack.url, "late", keys=tmp_path / "late.json") as agent:
         await agent.say("after")
         late = agent.id
 
-    await meanwhile(stack.script, "restore.sh", str(file))
-    await meanwhile(stack.wait_ready)
+    await timed("a restore", stack.script, "restore.sh", str(file))
+    await timed("until all is ready", stack.wait_ready)
 
     assert status(stack, f"/v1/agents/{who}") == 200
     assert status(stack, f"/v1/agents/{late}") == 404
