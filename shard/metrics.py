@@ -81,3 +81,9 @@ DROPPED = Counter(
     registry=REGISTRY,
 )
 LEASES = Counter("tessera_shard_leases_total", "What became of slots", ["event"], registry=REGISTRY)
+
+# Shown from the start: an alert that waits for the first of these can't tell a counter that appears
+# with it from one that was never asked for.
+for _event in ("acquired", "released", "lost"):
+    LEASES.labels(_event)
+DROPPED.labels("inner")
