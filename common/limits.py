@@ -207,12 +207,15 @@ LATENESSES_MAX = 10_000  # Ticks of which the lateness is kept between two beats
 
 # Waiting for what is outside; the caller sets these, see common/errors.py for what follows
 REDIS_SECONDS_MAX = 2.0
+# A call given up after so long was left unanswered, whosever deadline it was: this is less than any
+REDIS_UNANSWERED_SECONDS = 0.5  # caller's, of which the one of a lease's renewal is the shortest.
 REDIS_CALLS_MAX = 32  # At once, a process: Redis does one at a time; more only fill its queue.
 REDIS_FAILURES_MAX = 5  # In a row; then nobody waits for Redis for REDIS_PAUSE_SECONDS.
 REDIS_PAUSE_SECONDS = 0.5  # Short beside LEASE_MS: a lease must survive a hiccup.
 REDIS_RECONNECT_SECONDS_MAX = 1.0  # Between two tries to subscribe again; jittered.
 REDIS_SILENCE_SECONDS = 2.0  # A subscription that heard nothing is pinged, then given up.
 POSTGRES_SECONDS_MAX = 5.0
+POSTGRES_UNANSWERED_SECONDS = 1.5  # The same; the shortest is that of a row of the audit log.
 POSTGRES_CONNECTIONS_MAX = 4  # A process: more would wait for our one core, not for the disk.
 POSTGRES_FAILURES_MAX = 5  # In a row; then nobody asks for POSTGRES_PAUSE_SECONDS, but one probe.
 PRUNE_ROWS_MAX = 5_000  # In one statement: a fraction of a second.
