@@ -181,6 +181,7 @@ LOOK_SECONDS = 0.5  # A shard process looks at who is there this often, beside a
 RANK_SECONDS = 0.5  # and leaves a slot for so long to each who is before it: with LEASE_MS < 5 s.
 NEWCOMER_SECONDS = 5.0  # A process that is started for a wanted slot is there by then.
 GATEWAY_LOOK_SECONDS = 1.0  # A gateway looks at the topology this often, beside at each news.
+VACANCY_LOOK_SECONDS = 5.0  # A gateway counts held slots this often: as Prometheus asks.
 ABLE_MS_MAX = 2_500  # A process without a beat for so long gets no slot: LEASE_MS is longer.
 HANDOVER_SECONDS = 1.0  # After the last word of chunks' owners of before they are taken for dead,
 HANDOVER_SECONDS_MAX = 3.0  # and so long after a change in any case.

@@ -53,6 +53,7 @@ from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
 from gateway.topology import Routes, follow
+from gateway.vacancy import keep_counted
 
 log = structlog.get_logger()
 
@@ -192,6 +193,7 @@ async def _serve(
         await supplying.start(switchboard.run)
         await supplying.start(keep_told, moderator, operators)
         supplying.start_soon(follow, bus, accounts, routes)
+        supplying.start_soon(keep_counted, bus, routes)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)

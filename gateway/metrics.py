@@ -81,6 +81,13 @@ FEED_FILLS = Counter(
     registry=REGISTRY,
 )
 
+SLOTS = Gauge(
+    "tessera_slots",
+    "Slots of the topology in force, and those of them that a shard holds.",
+    ["state"],
+    registry=REGISTRY,
+)
+
 AGENTS = Gauge(
     "tessera_agents", "Agents' WebSockets that are open or opening now.", registry=REGISTRY
 )
