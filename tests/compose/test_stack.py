@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,32 @@ async def test_nobody_can_invent_an_address(stack: Stack) -> None:
         nursery.cancel_scope.cancel()
     # Of two gateways, however the streams were shared out; forged ones would all be let in.
     assert refused >= 5
+
+
+def test_operators_come_from_their_networks_alone(stack: Stack) -> None:
+    assert ops_status(stack) == 401, "from this machine"
+    # As if this machine were a proxy in front, and operators somewhere else.
+    stack.names |= {"OUTER_PROXIES": "172.31.252.1", "OPERATORS_FROM": "192.0.2.0/24"}
+    try:
+        stack.compose("up", "-d", "--no-deps", "lb")
+        stack.wait_ready()
+        for path in ("/ops/topology", "/%6fps/topology", "/OPS/topology", "/ops"):
+            assert ops_status(stack, path) == 403, path
+        assert ops_status(stack, said="192.0.2.7") == 401
+        assert ops_status(stack, said="192.0.2.7, 203.0.113.9") == 403, "it says that itself"
+        assert ops_status(stack, "/v1/world", "203.0.113.9") == 200
+    finally:
+        del stack.names["OUTER_PROXIES"], stack.names["OPERATORS_FROM"]
+        stack.compose("up", "-d", "--no-deps", "lb")
+        stack.wait_ready()
+
+
+def ops_status(stack: Stack, path: str = "/ops/topology", said: str | None = None) -> int:
+    """Without a token. ``path`` goes over the wire as it is."""
+    connection = HTTPConnection("127.0.0.1", stack.port, timeout=5)
+    with closing(connection):
+        connection.request("GET", path, headers={"X-Forwarded-For": said} if said else {})
+        return connection.getresponse().status
 
 
 # What happens to it
