@@ -68,6 +68,15 @@ def test_what_was_made_without_a_hashing_key_is_good_only_while_that_is_said() -
     assert not HashingKeys(b"first").fits(token, HashingKeys().hash(token))
 
 
+def test_the_same_hashing_key_twice_is_as_good_as_once() -> None:
+    token = new_token(Kind.API_KEY)
+    once, twice = HashingKeys(b"first"), HashingKeys(b"first", b"first")
+    assert twice.hash(token) == once.hash(token)
+    for hashed in (once.hash(token), token.hash, HashingKeys(b"second").hash(token)):
+        assert twice.fits(token, hashed) == once.fits(token, hashed)
+        assert twice.is_current(token, hashed) == once.is_current(token, hashed)
+
+
 def test_a_printed_hashing_key_stays_secret() -> None:
     assert "hunter2" not in repr(HashingKeys(b"hunter2", b"hunter2"))
 
