@@ -221,8 +221,13 @@ def test_the_first_token_is_made_from_a_terminal_and_printed_as_its_last_word(
     assert token not in tessera(cluster, "ops", "tokens", "list")
 
 
+async def come_by(cluster: Cluster, name: str) -> None:
+    async with joined(cluster.url(), name):
+        pass
+
+
 def test_a_terminal_does_what_the_api_does(cluster: Cluster, name: str) -> None:
-    trio.run(signed_up, cluster.url(), name)
+    trio.run(come_by, cluster, name)
     assert "is muted until" in tessera(cluster, "ops", "mute", name, "--seconds", "60")
     assert "muted until" in tessera(cluster, "ops", "agents", "--name", name)
     tessera(cluster, "ops", "unmute", name)
