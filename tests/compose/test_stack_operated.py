@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +88,24 @@ async def test_a_shard_is_drained_by_an_operator(stack: Stack, token: str) -> No
 
 
 def drain(stack: Stack, token: str, slot: dict[str, Any]) -> None:
-    """Until another process has ``slot``."""
-    url = f"{stack.url}/ops/shards/{slot['slot']}/drain"
-    httpx.post(url, headers=bearer(token), trust_env=False).raise_for_status()
+    """As the runbook says, until another process has ``slot``."""
+    words = ("run", "--rm", "-T", "--no-deps", "-e", f"TESSERA_OPS_TOKEN={token}", "migrate")
+    stack.compose(*words, "drain", str(slot["slot"]), "--url", "http://gateway-a:8080")
 
     def is_handed_over() -> bool:
         shards = {each["slot"]: each["shard"] for each in topology(stack, token)["slots"]}
         return shards[slot["slot"]] not in (None, slot["shard"])
 
     stack.wait_until(is_handed_over, 30.0)
+
+
+def test_commands_run_in_the_network_of_the_stack(stack: Stack, token: str) -> None:
+    """As the runbook says."""
+    words = ("run", "--rm", "-T", "--no-deps")
+    asked = (*words, "-e", f"TESSERA_OPS_TOKEN={token}", "migrate", "ops", "topology")
+    shown = json.loads(stack.compose(*asked, "--json", "--url", "http://gateway-a:8080"))
+    assert [each["slot"] for each in shown["slots"] if each["in_force"]] == [0, 1]
+    assert "0:0" in stack.compose(*words, "migrate", "replay", "--chunk", "0:0")
 
 
 async def test_agents_resume_on_the_other_gateway(stack: Stack) -> None:
