@@ -48,6 +48,7 @@ from gateway.http.outside import Outside as HttpOutside
 from gateway.listener import make_config, serve
 from gateway.metrics import QUEUE, REGISTRY
 from gateway.moderation import Moderator, keep_told
+from gateway.ops.record import record_upgrade
 from gateway.ports import Accounts, Bus, Operators
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
@@ -186,7 +187,13 @@ async def _serve(
             moderator=moderator,
         )
     )
-    app = Gateway(make_app(calls), agents, spectators.events, spectators.frames)
+    app = Gateway(
+        make_app(calls),
+        agents,
+        spectators.events,
+        spectators.frames,
+        partial(record_upgrade, calls),
+    )
     async with trio.open_nursery() as supplying:
         await supplying.start(courier.run)
         await supplying.start(feeds.run)

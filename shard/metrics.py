@@ -55,7 +55,9 @@ CROSSINGS = Counter(
 CHUNKS = Gauge("tessera_shard_chunks", "Chunks held, also those that rest", registry=REGISTRY)
 CHUNKS_AWAKE = Gauge("tessera_shard_chunks_awake", "Chunks that tick", registry=REGISTRY)
 CHUNKS_PENDING = Gauge(
-    "tessera_shard_chunks_pending", "Chunks of this slot yet to be loaded", registry=REGISTRY
+    "tessera_shard_chunks_pending",
+    "Chunks of this process' slots yet to be loaded",
+    registry=REGISTRY,
 )
 CHUNKS_LOST = Counter(
     "tessera_shard_chunks_lost_total", "Chunks dropped: another has taken them", registry=REGISTRY
