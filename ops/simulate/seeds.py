@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
@@ -37,15 +38,31 @@ def outcomes(plans: Sequence[Plan], adapters: Adapters | None = None) -> Iterato
     follow are not tried.
     """
     workers, job = os.cpu_count() or 1, _Job(adapters)
+    context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
     for first in range(0, len(plans), workers * SEEDS_PER_LIFE):
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
             some = plans[first : first + workers * SEEDS_PER_LIFE]
             begun = [pool.submit(job, plan) for plan in some]
             try:
                 for ended in as_completed(begun):
                     yield ended.result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            except BaseException:  # It waits for those that run, and a seed may take minutes.
+                for worker in multiprocessing.active_children():
+                    if worker not in others:
+                        worker.terminate()
+                raise
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it does, however that comes about."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is no worker"
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def run_all(plans: Sequence[Plan], console: Console) -> bool:
