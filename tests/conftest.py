@@ -18,12 +18,17 @@ import asyncpg
 import attrs
 import pytest
 import trio
+from hypothesis import settings
 
 from ops.embedded import postgres, valkey
 from ops.embedded.launch import Launch
 from ops.migrate import migrate
 
 START_SECONDS_MAX = 30.0
+
+# How long an example takes says more of what else the machine does.
+settings.register_profile("tessera", deadline=None)
+settings.load_profile("tessera")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

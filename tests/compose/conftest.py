@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.stack import Stack, a_stack, images, why_not
+from tests.compose.stack import SHARDS, Stack, a_stack, images, why_not
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +16,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # It is taken down then, too.
     with a_stack(tmp_path_factory.mktemp("stack"), images()) as stack:
         yield stack
+
+
+@pytest.fixture
+def left_as_it_was(stack: Stack) -> Iterator[None]:
+    yield
+    if stack.shards != SHARDS:
+        stack.up(SHARDS)
+    stack.wait_ready()

@@ -52,7 +52,7 @@ class Crowd:
         self.longest = 0.0
         await timed(what, do, *words)
         await self.see_it_go_on()
-        _say(f"longest without a result {self.longest:.1f} s, before {self.usual:.1f} s")
+        say(f"longest without a result {self.longest:.1f} s, before {self.usual:.1f} s")
 
     async def see_it_go_on(self) -> float:
         """Return after how many seconds each agent has done something that it began after now."""
@@ -136,9 +136,9 @@ async def meanwhile(do: Callable[..., T], *arguments: object) -> T:
 async def timed(what: str, do: Callable[..., object], *words: object) -> None:
     began = trio.current_time()
     await meanwhile(do, *words)
-    _say(f"{what}: took {trio.current_time() - began:.1f} s")
+    say(f"{what}: took {trio.current_time() - began:.1f} s")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """For `make test-compose ARGS=-s`: the runbook's figures."""
     print(f"\n{text}")  # noqa: T201

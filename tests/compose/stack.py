@@ -27,6 +27,9 @@ APP_IMAGE = "tessera:test"
 UP_SECONDS_MAX = 300.0  # Of a whole stack from nothing, on a machine that does other things too.
 READY_SECONDS_MAX = 180.0
 SPECTATORS_PER_ADDRESS = 10
+SHARDS = 2
+OURS = ("gateway-a", "gateway-b", "shard")
+LASTING = ("lb", "gateway-a", "gateway-b", "postgres", "valkey")
 LOG_LINES = "15"  # Of each container, when something does not happen.
 
 
@@ -74,7 +77,9 @@ def a_stack(folder: Path, names: dict[str, str]) -> Iterator[Stack]:
         stack.wait_ready()
         yield stack
     finally:
-        stack.compose("--profile", "monitoring", "down", "--volumes", "--timeout", "5", shards=2)
+        stack.compose(
+            "--profile", "monitoring", "down", "--volumes", "--timeout", "5", shards=SHARDS
+        )
 
 
 @attrs.frozen
@@ -94,7 +99,7 @@ class Stack:
     secrets: Path
     names: dict[str, str]
     """Of the images."""
-    shards: int = 2
+    shards: int = SHARDS
 
     @property
     def prometheus_url(self) -> str:

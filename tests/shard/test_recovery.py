@@ -81,7 +81,7 @@ def deltas(emissions: Sequence[Emission]) -> list[Tick]:
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, len(FLOOR) - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_recovered_chunk_is_the_chunk_that_was_lost(before: int, after: int, goal: int) -> None:
     run = a_run(MoveTo(*FLOOR[goal]))
     for _ in range(before):

@@ -185,7 +185,7 @@ class Shell:
                 return a_refusal("not_walkable", id)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), STEPS, st.booleans())
 def test_whatever_happens_the_promises_hold(data: Any, steps: list[Any], complete: bool) -> None:
     shell = Shell(data.draw, complete)

@@ -54,7 +54,7 @@ def test_no_body_is_too_strange(house: Any, path: str) -> None:
             assert all(error["path"].startswith("$") for error in problem["errors"])
 
     @given(bodies, content_types)
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def try_any(data: bytes, content_type: str) -> None:
         trio.run(try_body, data, content_type)
 
@@ -77,7 +77,7 @@ def test_no_id_is_too_strange(house: Any, path: str) -> None:
         assert (await connection.as_response()).status_code in (204, 404)
 
     @given(st.text(max_size=80))
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def try_any(id: str) -> None:
         trio.run(try_id, id)
 
@@ -85,6 +85,6 @@ def test_no_id_is_too_strange(house: Any, path: str) -> None:
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=120))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_authorization_is_too_strange(authorization: str) -> None:
     assert isinstance(bearer_of(authorization), str)

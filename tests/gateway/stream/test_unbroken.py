@@ -6,6 +6,7 @@ import random
 from collections import Counter
 
 import attrs
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,13 +83,15 @@ class Story:
             client.socket.have_room(room)
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=30)
 @given(st.integers(0, 2**32))
 def test_whatever_sockets_take_every_reader_has_an_unbroken_stream(seed: int) -> None:
     story = Story(random.Random(seed))
     trio.run(story.play, clock=MockClock(autojump_threshold=0))
 
 
+@pytest.mark.slow
 def test_the_stories_have_it_all() -> None:
     """Else the test above would prove nothing."""
     stories = [Story(random.Random(seed)) for seed in range(25)]

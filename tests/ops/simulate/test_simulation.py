@@ -34,6 +34,7 @@ def test_without_faults_all_that_is_accepted_is_done_and_nothing_is_shown_anew()
     assert outcome.counts["refused unavailable"] == 0
 
 
+@pytest.mark.slow
 def test_chunks_are_collected_and_come_back() -> None:
     counts: Counter[str] = Counter()
     for seed in range(10):
@@ -60,6 +61,7 @@ def test_a_seed_is_the_same_run_in_a_fresh_process(hash_seed: str) -> None:
     assert run.stdout.strip() == simulate(SMALL).digest
 
 
+@pytest.mark.slow
 def test_every_kind_of_fault_happens() -> None:
     events = "\n".join(
         line for seed in range(10) for line in simulate(SMALL.with_seed(seed)).recent
@@ -113,12 +115,14 @@ def test_one_seed_of_many_that_fails_is_said_and_fails_them_all(
         assert ("seed 8 FAILED: somebody is in two places" in out.getvalue()) is not is_kept
 
 
+@pytest.mark.slow
 def test_seeds_run_in_other_processes_as_they_do_in_this_one() -> None:
     plans = [SMALL.with_seed(seed) for seed in (1, 2)]
     digests = {one.plan.seed: one.digest for one in outcomes(plans)}
     assert digests == {plan.seed: simulate(plan).digest for plan in plans}
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_others_and_fails_them_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

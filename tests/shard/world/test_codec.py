@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common import wire
@@ -58,7 +58,6 @@ def a_chunk(id: ChunkId, crowd: list[Agent]) -> Chunk:
 
 
 @given(chunks, st.lists(agents, max_size=5))
-@settings(deadline=None)
 def test_chunks_come_back_as_they_were(id: ChunkId, crowd: list[Agent]) -> None:
     chunk = a_chunk(id, crowd)
     assert codec.decode_chunk(codec.encode_chunk(chunk)) == chunk
@@ -92,19 +91,16 @@ def test_a_traveller_of_the_format_before_is_read() -> None:
 
 
 @given(inputs)
-@settings(deadline=None)
 def test_inputs_come_back_as_they_were(told: Input) -> None:
     assert codec.decode_input(codec.encode_input(told)) == told
 
 
 @given(agents)
-@settings(deadline=None)
 def test_travellers_come_back_as_they_were(agent: Agent) -> None:
     assert codec.decode_agent(codec.encode_agent(agent)) == agent
 
 
 @given(st.lists(agents, max_size=5, unique_by=lambda agent: agent.id))
-@settings(deadline=None)
 def test_the_order_of_coming_leaves_no_trace_in_the_bytes(crowd: list[Agent]) -> None:
     one, other = a_chunk(chunk_id(0, 0), crowd), a_chunk(chunk_id(0, 0), crowd[::-1])
     assert codec.encode_chunk(one) == codec.encode_chunk(other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.grid import AgentId, CommandId, SessionId, Tick, TransferId, chunk_id
@@ -38,7 +38,6 @@ def a_chunk(crowd: list[tuple[Doing | None, TransferId | None]]) -> Chunk:
 
 
 @given(crowds)
-@settings(deadline=None)
 def test_idle_means_that_a_tick_changes_nothing_but_itself(
     crowd: list[tuple[Doing | None, TransferId | None]],
 ) -> None:

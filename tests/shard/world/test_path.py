@@ -29,7 +29,7 @@ def distances(terrain: Terrain, start: Spot, blocked: Collection[Spot]) -> dict[
 
 
 @given(spots, st.lists(spots, min_size=1, max_size=6), st.sets(spots, max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_it_is_the_shortest_way_to_the_nearest_goal(
     start: Spot, goals: list[Spot], blocked: set[Spot]
 ) -> None:
@@ -46,7 +46,6 @@ def test_it_is_the_shortest_way_to_the_nearest_goal(
 
 
 @given(spots, spots)
-@settings(deadline=None)
 def test_all_floor_can_be_reached(start: Spot, goal: Spot) -> None:
     assert find_path(TERRAIN, start, (goal,)) is not None
 

@@ -28,7 +28,7 @@ def away(spot: Spot, goal: Spot) -> int:
 
 
 @given(st.integers(0, 2_499), near, near, st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_border_brings_the_goal_one_chunk_nearer(
     start: int, x: int, y: int, generation: int
 ) -> None:

@@ -37,14 +37,14 @@ def some_terrains(count: int) -> Iterator[Terrain]:
 
 
 @given(seeds, chunks, generations)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_floor_is_one_connected_piece(seed: int, chunk: ChunkId, generation: int) -> None:
     terrain = terrain_of(seed, chunk, generation)
     assert is_one_piece(terrain)
 
 
 @given(seeds, chunks, generations, generations, st.sampled_from("NESW"))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_neighbours_of_any_generation_agree_about_their_border(
     seed: int, chunk: ChunkId, here: int, there: int, step: str
 ) -> None:

@@ -149,7 +149,7 @@ worlds = st.builds(Small, st.integers(0, 2**32), st.integers(1, 60), st.integers
 
 
 @given(worlds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_nobody_is_lost_or_doubled_or_off_the_floor(world: Small) -> None:
     for _ in range(80):
         world.tick()
@@ -167,7 +167,7 @@ def test_nobody_is_lost_or_doubled_or_off_the_floor(world: Small) -> None:
 
 
 @given(worlds)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_the_order_of_arrival_does_not_matter(world: Small) -> None:
     for _ in range(50):
         for before, heard, result in world.tick().values():
@@ -177,7 +177,7 @@ def test_the_order_of_arrival_does_not_matter(world: Small) -> None:
 
 
 @given(worlds)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_events_folded_over_a_static_give_the_next_static(world: Small) -> None:
     replicas: dict[ChunkId, Replica] = {
         id: replica_of(static_of(chunk)) for id, chunk in world.chunks.items()
@@ -194,7 +194,7 @@ def test_events_folded_over_a_static_give_the_next_static(world: Small) -> None:
 
 
 @given(worlds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_every_accepted_command_ends_once_and_every_number_is_given_once(world: Small) -> None:
     for _ in range(80):
         world.tick()
@@ -250,6 +250,7 @@ def test_10_000_ticks_of_200_agents_are_the_same_to_the_last_byte() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_2_000_ticks_of_100_agents_are_the_same_to_the_last_byte() -> None:
     assert digests_of_a_run(2_000, agents=100) == [
         "e58079e9f605",
