@@ -181,6 +181,7 @@ LOOK_SECONDS = 0.5  # A shard process looks at who is there this often, beside a
 RANK_SECONDS = 0.5  # and leaves a slot for so long to each who is before it: with LEASE_MS < 5 s.
 NEWCOMER_SECONDS = 5.0  # A process that is started for a wanted slot is there by then.
 GATEWAY_LOOK_SECONDS = 1.0  # A gateway looks at the topology this often, beside at each news.
+VACANCY_LOOK_SECONDS = 5.0  # A gateway counts held slots this often: as Prometheus asks.
 ABLE_MS_MAX = 2_500  # A process without a beat for so long gets no slot: LEASE_MS is longer.
 HANDOVER_SECONDS = 1.0  # After the last word of chunks' owners of before they are taken for dead,
 HANDOVER_SECONDS_MAX = 3.0  # and so long after a change in any case.
@@ -207,12 +208,15 @@ LATENESSES_MAX = 10_000  # Ticks of which the lateness is kept between two beats
 
 # Waiting for what is outside; the caller sets these, see common/errors.py for what follows
 REDIS_SECONDS_MAX = 2.0
+# A call given up after so long was left unanswered, whosever deadline it was: this is less than any
+REDIS_UNANSWERED_SECONDS = 0.5  # caller's, of which the one of a lease's renewal is the shortest.
 REDIS_CALLS_MAX = 32  # At once, a process: Redis does one at a time; more only fill its queue.
 REDIS_FAILURES_MAX = 5  # In a row; then nobody waits for Redis for REDIS_PAUSE_SECONDS.
 REDIS_PAUSE_SECONDS = 0.5  # Short beside LEASE_MS: a lease must survive a hiccup.
 REDIS_RECONNECT_SECONDS_MAX = 1.0  # Between two tries to subscribe again; jittered.
 REDIS_SILENCE_SECONDS = 2.0  # A subscription that heard nothing is pinged, then given up.
 POSTGRES_SECONDS_MAX = 5.0
+POSTGRES_UNANSWERED_SECONDS = 1.5  # The same; the shortest is that of a row of the audit log.
 POSTGRES_CONNECTIONS_MAX = 4  # A process: more would wait for our one core, not for the disk.
 POSTGRES_FAILURES_MAX = 5  # In a row; then nobody asks for POSTGRES_PAUSE_SECONDS, but one probe.
 PRUNE_ROWS_MAX = 5_000  # In one statement: a fraction of a second.

@@ -71,6 +71,12 @@ def parse_token(kind: Kind, text: str) -> Token | None:
     return token if hmac.compare_digest(token.text.encode(), text.encode()) else None
 
 
+def id_in(kind: Kind, text: str) -> str:
+    """Return the id of the token that ``text`` is, and ``text`` when it is none: perhaps an id."""
+    token = parse_token(kind, text)
+    return text if token is None else token.id
+
+
 def is_secret_of(token: Token, secret_hash: bytes) -> bool:
     """Whether ``token`` carries the secret that hashes to ``secret_hash``; in constant time."""
     return hmac.compare_digest(token.hash, secret_hash)

@@ -26,6 +26,8 @@ from gateway.http.problems import Problem
 from gateway.http.tracing import trace_id_for
 from gateway.refuse import refuse
 
+RecordUpgrade = Callable[[str, str, Problem], Awaitable[Problem | None]]
+"""Given a path, a trace and the answer; returns what to answer instead when there is no record."""
 HTTPEndpoint = Callable[[HTTPScope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 WebsocketEndpoint = Callable[
     [WebsocketScope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]
@@ -38,12 +40,16 @@ _STREAMS = frozenset({"/v1/agent", "/v1/spectate", "/v1/spectate/ws"})
 
 @attrs.frozen(eq=False)
 class Gateway:
-    """``calls`` answers every HTTP request but the event stream's; ``agent`` may be slow to end."""
+    """``calls`` answers every HTTP request but the event stream's; ``agent`` may be slow to end.
+
+    ``record_upgrade`` is asked before a WebSocket that leads nowhere is refused.
+    """
 
     calls: ASGIFramework
     agent: WebsocketEndpoint
     spectate: HTTPEndpoint
     spectate_ws: WebsocketEndpoint
+    record_upgrade: RecordUpgrade
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -71,7 +77,16 @@ class Gateway:
             case "/v1/spectate/ws":
                 return self.spectate_ws
             case _:
-                return _nowhere
+                return self._nowhere
+
+    async def _nowhere(
+        self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        problem = Problem("not_found", "There is no WebSocket at this address.")
+        traceparents = [value for name, value in scope["headers"] if name == b"traceparent"]
+        trace_id = trace_id_for(traceparents[0].decode("latin-1") if traceparents else "")
+        unrecorded = await self.record_upgrade(scope["path"], trace_id, problem)
+        await refuse(scope, receive, send, unrecorded or problem, trace_id)
 
     def _note(self, scope: HTTPScope | WebsocketScope, answer: _Answer, began: float) -> None:
         connection = connection_of(scope)
@@ -127,12 +142,3 @@ def _has_two_lengths(scope: HTTPScope | WebsocketScope) -> bool:
     https://www.rfc-editor.org/rfc/rfc9112#section-6.1-15
     """
     return {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}
-
-
-async def _nowhere(
-    scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
-) -> None:
-    problem = Problem("not_found", "There is no WebSocket at this address.")
-    traceparents = [value for name, value in scope["headers"] if name == b"traceparent"]
-    trace_id = trace_id_for(traceparents[0].decode("latin-1") if traceparents else "")
-    await refuse(scope, receive, send, problem, trace_id)

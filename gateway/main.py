@@ -48,11 +48,13 @@ from gateway.http.outside import Outside as HttpOutside
 from gateway.listener import make_config, serve
 from gateway.metrics import QUEUE, REGISTRY
 from gateway.moderation import Moderator, keep_told
+from gateway.ops.record import record_upgrade
 from gateway.ports import Accounts, Bus, Operators
 from gateway.stream.feeds import Feeds
 from gateway.stream.spectate import Spectators
 from gateway.switchboard import Switchboard
 from gateway.topology import Routes, follow
+from gateway.vacancy import keep_counted
 
 log = structlog.get_logger()
 
@@ -185,13 +187,20 @@ async def _serve(
             moderator=moderator,
         )
     )
-    app = Gateway(make_app(calls), agents, spectators.events, spectators.frames)
+    app = Gateway(
+        make_app(calls),
+        agents,
+        spectators.events,
+        spectators.frames,
+        partial(record_upgrade, calls),
+    )
     async with trio.open_nursery() as supplying:
         await supplying.start(courier.run)
         await supplying.start(feeds.run)
         await supplying.start(switchboard.run)
         await supplying.start(keep_told, moderator, operators)
         supplying.start_soon(follow, bus, accounts, routes)
+        supplying.start_soon(keep_counted, bus, routes)
         supplying.start_soon(_beat, bus, gateway, agents, spectators)
         supplying.start_soon(_measure, courier, switchboard)
         readiness.ask = partial(missing_now, calls)

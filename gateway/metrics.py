@@ -81,6 +81,13 @@ FEED_FILLS = Counter(
     registry=REGISTRY,
 )
 
+SLOTS = Gauge(
+    "tessera_slots",
+    "Slots of the topology in force, and those of them that a shard holds.",
+    ["state"],
+    registry=REGISTRY,
+)
+
 AGENTS = Gauge(
     "tessera_agents", "Agents' WebSockets that are open or opening now.", registry=REGISTRY
 )
@@ -151,3 +158,10 @@ LATENESS_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
     registry=REGISTRY,
 )
+
+# Shown from the start: an alert that waits for the first of these can't tell a counter that appears
+# with it from one that was never asked for. The app, which knows the routes, does it for answers.
+for _queue in ("offers", "agent_frames", "agent_lines"):
+    DROPPED.labels(_queue)
+AGENT_ACKS.labels("unavailable")
+AGENT_REFUSALS.labels("unavailable")

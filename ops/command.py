@@ -92,7 +92,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 
 def _fail(error: BaseException, code: int) -> NoReturn:
-    from common.adapters.logs import mask
+    from common.masking import mask
 
     print(f"tessera: {mask(' '.join(str(error).split()))}", file=sys.stderr)
     sys.exit(code)

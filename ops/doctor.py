@@ -20,9 +20,9 @@ import attrs
 import click
 import trio
 
-from common.adapters.logs import mask
 from common.errors import Misconfigured
 from common.limits import DISK_BYTES_MIN, REACH_SECONDS_MAX
+from common.masking import mask
 from common.settings import is_set, look_at_settings
 from ops.command import read_file
 

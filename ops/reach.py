@@ -13,10 +13,10 @@ import redis
 import trio
 import trio_asyncio
 
-from common.adapters.logs import mask
 from common.adapters.postgres import connect
 from common.errors import Misconfigured, Trouble
 from common.limits import REDIS_SECONDS_MAX
+from common.masking import mask
 
 _ASK_SECONDS = 0.05  # Between two questions to a server that is starting.
 

@@ -55,7 +55,9 @@ CROSSINGS = Counter(
 CHUNKS = Gauge("tessera_shard_chunks", "Chunks held, also those that rest", registry=REGISTRY)
 CHUNKS_AWAKE = Gauge("tessera_shard_chunks_awake", "Chunks that tick", registry=REGISTRY)
 CHUNKS_PENDING = Gauge(
-    "tessera_shard_chunks_pending", "Chunks of this slot yet to be loaded", registry=REGISTRY
+    "tessera_shard_chunks_pending",
+    "Chunks of this process' slots yet to be loaded",
+    registry=REGISTRY,
 )
 CHUNKS_LOST = Counter(
     "tessera_shard_chunks_lost_total", "Chunks dropped: another has taken them", registry=REGISTRY
@@ -81,3 +83,9 @@ DROPPED = Counter(
     registry=REGISTRY,
 )
 LEASES = Counter("tessera_shard_leases_total", "What became of slots", ["event"], registry=REGISTRY)
+
+# Shown from the start: an alert that waits for the first of these can't tell a counter that appears
+# with it from one that was never asked for.
+for _event in ("acquired", "released", "lost"):
+    LEASES.labels(_event)
+DROPPED.labels("inner")

@@ -13,31 +13,18 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Literal, TextIO
 
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
-HIDDEN = "[hidden]"
+from common.masking import HIDDEN, mask
 
 _SECRET_NAME = re.compile(
     r"secret|passw|token|api_?key|authorization|cookie|signature|credential|address|e_?mail",
     re.IGNORECASE,
 )
 _NO_SECRET = re.compile(r"_(id|count|hash)$", re.IGNORECASE)
-# Long enough to be (part of) one of ours; a checksum that does not fit makes it no less secret.
-_TOKEN = re.compile(r"(ts[ksro]_)[0-9a-z_]{8,}", re.IGNORECASE)
-# Signatures and the keys that make them: 32 bytes in base64url, which has all kinds of characters.
-_BYTES_32 = re.compile(
-    r"(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{43}(?![\w-])", re.ASCII
-)
-_EMAIL = re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
-_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
-_IPV6 = re.compile(r"(?<![\w:.])[\da-f]*:[\da-f:]*:[\da-f.]*(?![\w:])", re.IGNORECASE)
-# Up to the last @, because people forget to escape; hiding too much harms nobody.
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^\s\"']+)@|(?<=password=)[^&\s]+")
-
 
 _OURS = ("common", "gateway", "shard", "ops", "tessera")
 
@@ -91,29 +78,6 @@ def configure_logs(format: Literal["json", "text"], level: str = "info") -> None
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The structlog processor that keeps the promise; after it only rendering may follow."""
     return {name: _shown(name, value) for name, value in event.items()}
-
-
-def mask(text: str) -> str:
-    """Return ``text`` with all that may be nobody's to read hidden.
-
-    Tokens of ours, passwords in URLs, signatures and keys, e-mail, and addresses but this machine's
-    own (127.0.0.1, ::1, 0.0.0.0).
-    """
-    text = _URL_PASSWORD.sub(_without_password, _TOKEN.sub(rf"\1{HIDDEN}", text))
-    text = _EMAIL.sub(HIDDEN, _BYTES_32.sub(HIDDEN, text))
-    return _IPV4.sub(_unless_ours, _IPV6.sub(_unless_ours, text))
-
-
-def _unless_ours(match: re.Match[str]) -> str:
-    try:
-        address = ip_address(match[0])
-    except ValueError:
-        return match[0]
-    return match[0] if address.is_loopback or address.is_unspecified else HIDDEN
-
-
-def _without_password(match: re.Match[str]) -> str:
-    return HIDDEN if match[1] is None else f"{match[1]}:{HIDDEN}@"
 
 
 def _shown(name: str, value: object) -> object:

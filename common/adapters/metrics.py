@@ -33,3 +33,10 @@ SPANS = Counter(
     "Spans of traces: exported, dropped because too many waited, or failed to be exported.",
     ["outcome"],
 )
+
+# Shown from the start: an alert that waits for the first of these can't tell a counter that appears
+# with it from one that was never asked for.
+for _reason in ("unreadable", "no_room"):
+    INBOUND_LOST.labels(_reason)
+for _outcome in ("exported", "dropped", "failed"):
+    SPANS.labels(_outcome)

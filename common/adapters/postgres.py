@@ -2,7 +2,8 @@
 
 One statement a call, which is one transaction: no call holds a connection between two waits. It
 does not retry. A call that is cancelled or late gives its connection up; the server ends what it
-is still doing there by its own timeout. Needs an open trio_asyncio loop.
+is still doing there by its own timeout. Cancelled after POSTGRES_UNANSWERED_SECONDS it counts as
+trouble, as if it were late. Needs an open trio_asyncio loop.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from time import perf_counter
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
+import attrs
 import trio
 import trio_asyncio
 
@@ -25,6 +27,7 @@ from common.limits import (
     POSTGRES_FAILURES_MAX,
     POSTGRES_PAUSE_SECONDS,
     POSTGRES_SECONDS_MAX,
+    POSTGRES_UNANSWERED_SECONDS,
 )
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -122,23 +125,40 @@ class Postgres:
     async def _call(
         self, doing: str, unanswered: type[Trouble], query: str, arguments: tuple[object, ...]
     ) -> list[asyncpg.Record]:
-        began = perf_counter()
+        began, progress = perf_counter(), _Progress(trio.current_time())
         try:
-            rows = await self._call_uncounted(doing, unanswered, query, arguments)
+            rows = await self._call_uncounted(doing, unanswered, query, arguments, progress)
+        except trio.Cancelled as cancelled:
+            POSTGRES.failed(doing, began, self._given_up(progress) or cancelled)
+            raise
         except BaseException as error:
             POSTGRES.failed(doing, began, error)
             raise
         POSTGRES.ended(doing, began, "ok")
         return rows
 
+    def _given_up(self, progress: _Progress) -> Trouble | None:
+        """Whether the caller's own deadline ended a call that the server had left unanswered."""
+        if trio.current_time() < progress.began + POSTGRES_UNANSWERED_SECONDS:
+            return None
+        if progress.is_asking:
+            self._report(failed=True)
+        return progress.unanswered()
+
     async def _call_uncounted(
-        self, doing: str, unanswered: type[Trouble], query: str, arguments: tuple[object, ...]
+        self,
+        doing: str,
+        unanswered: type[Trouble],
+        query: str,
+        arguments: tuple[object, ...],
+        progress: _Progress,
     ) -> list[asyncpg.Record]:
-        deadline = trio.current_time() + POSTGRES_SECONDS_MAX
+        deadline = progress.began + POSTGRES_SECONDS_MAX
         with _bounded(f"{doing}: PostgreSQL is too busy", Unavailable, deadline):
             await self._seats.acquire()
         try:
-            connection = self._idle_connection() or await self._connect(doing, deadline)
+            connection = self._idle_connection() or await self._connect(doing, deadline, progress)
+            progress.is_asking, progress.unanswered = True, unanswered
             try:
                 with _bounded(f"{doing}: no answer from PostgreSQL", unanswered, deadline):
                     return await self._fetch(connection, doing, unanswered, query, arguments)
@@ -183,8 +203,9 @@ class Postgres:
                 return connection
         return None
 
-    async def _connect(self, doing: str, deadline: float) -> Connection:
+    async def _connect(self, doing: str, deadline: float, progress: _Progress) -> Connection:
         await self._pass_breaker(doing, deadline)
+        progress.is_asking = True
         try:
             with _bounded(f"{doing}: PostgreSQL can't be reached", Unavailable, deadline):
                 return await connect(self._url, self._loop)
@@ -219,6 +240,16 @@ class Postgres:
     async def _in_asyncio(self, call: Callable[..., Awaitable[T]], *arguments: object) -> T:
         result: T = await trio_asyncio.aio_as_trio(call, loop=self._loop)(*arguments)
         return result
+
+
+@attrs.define
+class _Progress:
+    began: float
+    """By trio's clock."""
+    is_asking: bool = False
+    """The server is: not a seat that is waited for, nor the breaker."""
+    unanswered: type[Trouble] = Unavailable
+    """What it is if no answer comes any more."""
 
 
 async def connect(url: str, loop: asyncio.AbstractEventLoop | None = None) -> Connection:

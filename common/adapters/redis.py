@@ -1,8 +1,9 @@
 """The way to Redis: one command or one Lua script a call, over a few connections.
 
 It knows no key and no message, and never retries. Every error of a link ends here: Unavailable
-when nothing was sent or Redis said no, InDoubt when it was sent and no answer came. A call costs
-us some tens of microseconds: batch.
+when nothing was sent or Redis said no, InDoubt when it was sent and no answer came. What a caller
+gives up after REDIS_UNANSWERED_SECONDS counts as such trouble, too. A call costs us some tens of
+microseconds: batch.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from common.limits import (
     REDIS_FAILURES_MAX,
     REDIS_PAUSE_SECONDS,
     REDIS_SECONDS_MAX,
+    REDIS_UNANSWERED_SECONDS,
 )
 
 # What Redis answers when it will not do anything for the moment; a script is refused at its first
@@ -104,21 +106,25 @@ class Redis:
     async def _ask(
         self, what: str, words: tuple[Word, ...], wait_seconds: float | None = None
     ) -> Reply:
-        began = perf_counter()
+        began, progress = perf_counter(), _Progress()
         try:
-            reply = await self._ask_uncounted(what, words, wait_seconds)
+            reply = await self._ask_uncounted(what, words, wait_seconds, progress)
         except BaseException as error:
-            REDIS.failed(what, began, error)
+            REDIS.failed(what, began, progress.given_up or error)
             raise
         REDIS.ended(what, began, "ok")
         return reply
 
     async def _ask_uncounted(
-        self, what: str, words: tuple[Word, ...], wait_seconds: float | None
+        self,
+        what: str,
+        words: tuple[Word, ...],
+        wait_seconds: float | None,
+        progress: _Progress,
     ) -> Reply:
-        if not self._breaker.allows(trio.current_time()):
+        began = trio.current_time()
+        if not self._breaker.allows(began):
             raise Unavailable(f"{what}: Redis failed {REDIS_FAILURES_MAX} times; pausing a moment")
-        progress = _Progress()
         try:
             with trio.fail_after(REDIS_SECONDS_MAX + (wait_seconds or 0)):
                 if wait_seconds is None:
@@ -134,6 +140,12 @@ class Redis:
         except (LinkLost, trio.TooSlowError) as error:
             self._breaker.failed(trio.current_time())
             raise trouble(what, error, sent=progress.sent) from error
+        except trio.Cancelled:
+            seconds = trio.current_time() - began - (wait_seconds or 0)
+            if seconds >= REDIS_UNANSWERED_SECONDS:
+                self._breaker.failed(trio.current_time())
+                progress.given_up = trouble(what, trio.TooSlowError(), sent=progress.sent)
+            raise
         self._breaker.succeeded()
         return reply
 
@@ -175,6 +187,8 @@ class Redis:
 @attrs.define
 class _Progress:
     sent: bool = False
+    given_up: Trouble | None = None
+    """What it is, when the caller's own deadline ended a call that Redis had left unanswered."""
 
 
 class _NoScript(Exception):

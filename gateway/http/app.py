@@ -64,6 +64,9 @@ def make_app(outside: Outside) -> QuartTrio:
             methods=["GET"],
             strict_slashes=page.path != "/ops/",  # People type it without.
         )
+    # Shown from the start, so that the first mistake is seen to be one more than none.
+    for rule in (access_log.NO_ROUTE, *(one.rule for one in app.url_map.iter_rules())):
+        HTTP_ANSWERS.labels(rule, str(_FAILED))
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Trouble, _on_trouble)
     app.register_error_handler(trio.TooSlowError, _on_trouble)

@@ -133,6 +133,10 @@ async def unban(ask: Ask[OperatorToken, None]) -> Done | Problem:
     return Done() if is_there else _NOBODY
 
 
+def _for_how_long(ask: Ask[OperatorToken, Mute]) -> str:
+    return f"{ask.named} {ask.body.seconds} s"
+
+
 def _named(ask: Ask[OperatorToken, Any]) -> AgentId | None:
     return AgentId(ask.named) if _is_id(ask.named) else None
 
@@ -167,7 +171,8 @@ ROUTES = (
             mute,
             answers={Muted: 200},
             refusals=("not_found",),
-        )
+        ),
+        target=_for_how_long,
     ),
     recorded(
         Route(

@@ -3,7 +3,8 @@
 A call that changes something has its row before that (``on_record``), and its outcome after it,
 also when its client goes meanwhile. All other calls, refused ones too, have their row before they
 are answered (``record``). It is 503 if there can be no row: then nothing was done, and nothing is
-told. The page itself, ``/ops/``, is no call.
+told. The page itself, ``/ops/``, is no call. What a row quotes of an address is masked, because any
+viewer may read it and nobody can delete it: people put a whole token where its id belongs.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from common.limits import (
     RETRIES_MAX,
     TARGET_CHARACTERS_MAX,
 )
+from common.masking import mask
 from common.operators import ANYBODY, Call, OperatorToken, Outcome
 from gateway.http.outside import Outside
 from gateway.http.problems import Problem, unavailable
@@ -36,18 +38,24 @@ Handle = Callable[[Ask[Any, Any]], Awaitable[Any]]
 
 _PAGE = ("/ops", "/ops/")
 _PAUSE_SECONDS = 0.1  # Between two tries to write how a call ended.
+_LOOKED_AT_CHARACTERS_MAX = 8 * TARGET_CHARACTERS_MAX  # Masking takes some microseconds for each.
 
 
 def on_record(
-    handle: Handle, statuses: dict[type, int], target: Callable[[Ask[Any, Any]], str]
+    handle: Handle,
+    statuses: dict[type, int],
+    target: Callable[[Ask[Any, Any]], str],
+    naming: Callable[[Ask[Any, Any]], Ask[Any, Any]],
 ) -> Handle:
     """Carry out ``handle``, whose answers have ``statuses``, only with a row in the audit log.
 
-    ``target`` is what it is about.
+    ``naming`` puts the id of what it is about into the ask, if that is not yet in its path;
+    ``target`` is what the row says of it.
     """
 
     @functools.wraps(handle)
     async def handle_on_record(ask: Ask[Any, Any]) -> Any:
+        ask = naming(ask)
         # Who hangs up must not leave a half of it, nor a row without its outcome.
         with trio.CancelScope(shield=True):
             g.is_recorded = True  # Or may be: there is no second row, whatever happens.
@@ -74,17 +82,36 @@ async def record(outside: Outside, response: Response) -> Problem | None:
 
     Return the problem to answer with instead when that can't be done.
     """
-    if not request.path.startswith("/ops/") or getattr(g, "is_recorded", False):
+    if not _is_ours(request.path) or getattr(g, "is_recorded", False):
         return None
     if request.path in _PAGE and response.status_code < 400:
         return None
     named = next(iter((request.view_args or {}).values()), "")
     outcome = Outcome(response.status_code, getattr(g, "refused_with", "ok"))
+    return await _note(outside, _call(outside, named), outcome)
+
+
+async def record_upgrade(
+    outside: Outside, path: str, trace_id: str, answer: Problem
+) -> Problem | None:
+    """The same for a WebSocket: there is none for operators, and whoever asks is not looked at."""
+    if not _is_ours(path):
+        return None
+    now, action = outside.clock.now(), _quoted(f"GET {path}")
+    call = Call(now, ANYBODY, None, action, "WebSocket", trace_id)
+    return await _note(outside, call, Outcome(answer.status, answer.code))
+
+
+def _is_ours(path: str) -> bool:
+    return path == "/ops" or path.startswith("/ops/")
+
+
+async def _note(outside: Outside, call: Call, outcome: Outcome) -> Problem | None:
     try:
         with trio.CancelScope(shield=True), trio.fail_after(POSTGRES_SECONDS_MAX):
-            await outside.operators.note(_call(outside, named), outcome)
+            await outside.operators.note(call, outcome)
     except (Trouble, trio.TooSlowError) as trouble:
-        log.warning("call_not_recorded", trace_id=g.trace_id, trouble=str(trouble))
+        log.warning("call_not_recorded", trace_id=call.trace_id, trouble=str(trouble))
         return unavailable()
     return None
 
@@ -104,9 +131,12 @@ def _call(outside: Outside, target: str) -> Call:
 
 
 def _quoted(text: str) -> str:
-    """Return ``text`` from outside as a log can have it: not long, and nothing but text."""
-    seen = (letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return "".join(seen)[:TARGET_CHARACTERS_MAX]
+    """Return ``text`` from outside as a log can have it: no secret, not long, nothing but text."""
+    shown = mask(text[:_LOOKED_AT_CHARACTERS_MAX])
+    if len(text) > _LOOKED_AT_CHARACTERS_MAX:
+        shown = shown[:-TARGET_CHARACTERS_MAX]  # Half a secret does not look like one.
+    shown = shown[:TARGET_CHARACTERS_MAX]
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in shown)
 
 
 def _outcome(answer: object, statuses: dict[type, int]) -> Outcome:
@@ -126,7 +156,10 @@ async def _conclude(outside: Outside, id: int, outcome: Outcome) -> None:
 
 
 def recorded(
-    route: Route[Any, Any], target: Callable[[Ask[Any, Any]], str] = lambda ask: ask.named
+    route: Route[Any, Any],
+    target: Callable[[Ask[Any, Any]], str] = lambda ask: ask.named,
+    naming: Callable[[Ask[Any, Any]], Ask[Any, Any]] = lambda ask: ask,
 ) -> Route[Any, Any]:
     """``route``, which changes something, on record."""
-    return attrs.evolve(route, handle=on_record(route.handle, dict(route.answers), target))
+    handle = on_record(route.handle, dict(route.answers), target, naming)
+    return attrs.evolve(route, handle=handle)

@@ -1,7 +1,8 @@
 """Operators' tokens: make one, list them, revoke one. Only admins do.
 
 A secret is shown once, when it is made; only its hash is kept. A revoked token is refused from the
-next call on, also the one that revoked itself.
+next call on, also the one that revoked itself. Who has a whole token and not its id, because it has
+leaked, revokes it by that.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from msgspec import Meta
 from common.limits import KEY_SECONDS_MAX
 from common.operators import OperatorToken, Role
 from common.times import timestamp
-from common.tokens import Kind, new_token
+from common.tokens import Kind, id_in, new_id, new_token
 from gateway.http.grants import Time, time_or_none
 from gateway.http.keys import Label
 from gateway.http.problems import Problem
@@ -64,13 +65,21 @@ async def make_token(ask: Ask[OperatorToken, MakeToken]) -> MadeToken:
     outside, now = ask.outside, ask.outside.clock.now()
     life = ask.body.expires_in_s
     expires_at = None if life is None else now + timedelta(seconds=life)
-    token = new_token(Kind.OPERATOR)
+    token = new_token(Kind.OPERATOR, ask.named)
     hashed = outside.settings.hashing_keys.hash(token)
     label = ask.body.label or ""
     await outside.operators.add_token(
         OperatorToken(token.id, hashed, ask.body.role, label, now, expires_at)
     )
     return MadeToken(token.id, token.text, ask.body.role, time_or_none(expires_at))
+
+
+def _with_new_id(ask: Ask[OperatorToken, MakeToken]) -> Ask[OperatorToken, MakeToken]:
+    return attrs.evolve(ask, named=new_id())
+
+
+def _with_id(ask: Ask[OperatorToken, None]) -> Ask[OperatorToken, None]:
+    return attrs.evolve(ask, named=id_in(Kind.OPERATOR, ask.named))
 
 
 async def list_tokens(ask: Ask[OperatorToken, None]) -> ListedTokens:
@@ -115,7 +124,8 @@ ROUTES = (
             make_token,
             answers={MadeToken: 201},
         ),
-        target=lambda ask: ask.body.role,
+        target=lambda ask: f"{ask.body.role} {ask.named}",
+        naming=_with_new_id,
     ),
     recorded(
         Route(
@@ -127,6 +137,7 @@ ROUTES = (
             revoke_token,
             answers={Done: 204},
             refusals=("not_found",),
-        )
+        ),
+        naming=_with_id,
     ),
 )

@@ -48,7 +48,8 @@ async def _make(
     life: timedelta | None,
 ) -> str:
     now, token = SystemClock().now(), new_token(Kind.OPERATOR)
-    call = Call(now, TERMINAL, None, "tessera ops token", role, secrets.token_hex(16))
+    target = f"{role} {token.id}"  # As the API has it.
+    call = Call(now, TERMINAL, None, "tessera ops token", target, secrets.token_hex(16))
     id = await operators.note(call, None)
     until = None if life is None else now + life
     kept = OperatorToken(token.id, hashing.hash(token), role, label, now, until)

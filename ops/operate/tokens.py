@@ -69,16 +69,19 @@ def make_token(role: str, label: str, days: float | None) -> Work:
 
 
 @tokens.command("revoke")
-@click.argument("token_id")
+@click.argument("token")
 @calling
-def revoke_token(token_id: str) -> Work:
-    """Revoke the token with TOKEN_ID."""
+def revoke_token(token: str) -> Work:
+    """Revoke TOKEN: its id, or the whole of it, which goes no further than here."""
+    from common.tokens import Kind, id_in
+
+    id = id_in(Kind.OPERATOR, token)
+    if not (id.isascii() and id.isalnum()):
+        raise click.BadParameter("it is neither a token's id nor a whole token", param_hint="TOKEN")
 
     async def work(api: Api, _console: Console) -> None:
-        from urllib.parse import quote
-
-        await api.call("DELETE", f"/ops/tokens/{quote(token_id, safe='')}")
-        say(f"{token_id} is revoked.")
+        await api.call("DELETE", f"/ops/tokens/{id}")
+        say(f"{id} is revoked.")
 
     return work
 

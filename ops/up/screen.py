@@ -19,7 +19,8 @@ import structlog
 import trio
 from rich.console import Console
 
-from common.adapters.logs import mask, wants_colour
+from common.adapters.logs import wants_colour
+from common.masking import mask
 
 PATIENCE_SECONDS = 1.0  # What takes longer than this says that it does.
 _NAME_WIDTH = 10  # "postgres-0"

@@ -22,6 +22,15 @@ def test_the_whole_end_is_within_what_is_promised() -> None:
     assert limits.SHARDS_ENDED_SECONDS < limits.SERVERS_ENDED_SECONDS < limits.STOP_SECONDS_MAX
 
 
+def test_what_any_caller_gives_up_is_late_by_then() -> None:
+    """Else a server that hangs would be seen by nobody, see tests/common/adapters/test_given_up."""
+    renewal = limits.LEASE_MS / 1000 / limits.LEASE_RENEWALS
+    assert min(renewal, limits.REDIS_SECONDS_MAX) > limits.REDIS_UNANSWERED_SECONDS
+    row_of_audit_log = limits.POSTGRES_SECONDS_MAX / limits.RETRIES_MAX
+    readiness = limits.REDIS_SECONDS_MAX
+    assert min(row_of_audit_log, readiness) > limits.POSTGRES_UNANSWERED_SECONDS
+
+
 def test_no_bound_is_set_twice() -> None:
     """The second would silently take the place of the first."""
     tree = ast.parse(Path(limits.__file__).read_text())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.tokens import HashingKeys, Kind, is_secret_of, new_token, parse_token
+from common.tokens import HashingKeys, Kind, id_in, is_secret_of, new_token, parse_token
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -26,6 +26,13 @@ def test_a_typo_anywhere_is_noticed_without_asking_anybody() -> None:
 
 def test_a_token_of_one_kind_is_none_of_another() -> None:
     assert parse_token(Kind.SESSION, new_token(Kind.API_KEY).text) is None
+
+
+def test_the_id_in_a_whole_token_is_found_and_nothing_else_is_changed() -> None:
+    token = new_token(Kind.OPERATOR)
+    assert id_in(Kind.OPERATOR, token.text) == token.id
+    for other in (token.id, token.text[:-1], new_token(Kind.API_KEY).text, "", "tso_"):
+        assert id_in(Kind.OPERATOR, other) == other
 
 
 def test_another_tokens_secret_does_not_fit() -> None:
@@ -59,6 +66,15 @@ def test_what_was_made_without_a_hashing_key_is_good_only_while_that_is_said() -
     token = new_token(Kind.API_KEY)
     assert HashingKeys(b"first", b"").fits(token, HashingKeys().hash(token))
     assert not HashingKeys(b"first").fits(token, HashingKeys().hash(token))
+
+
+def test_the_same_hashing_key_twice_is_as_good_as_once() -> None:
+    token = new_token(Kind.API_KEY)
+    once, twice = HashingKeys(b"first"), HashingKeys(b"first", b"first")
+    assert twice.hash(token) == once.hash(token)
+    for hashed in (once.hash(token), token.hash, HashingKeys(b"second").hash(token)):
+        assert twice.fits(token, hashed) == once.fits(token, hashed)
+        assert twice.is_current(token, hashed) == once.is_current(token, hashed)
 
 
 def test_a_printed_hashing_key_stays_secret() -> None:

@@ -213,14 +213,21 @@ def test_the_first_token_is_made_from_a_terminal_and_printed_as_its_last_word(
     refused = httpx.post(f"{url}/ops/agents/none/kick", headers=headers, trust_env=False)
     assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
     changes = json.loads(tessera(cluster, "ops", "audit", "--changes", "--json"))["items"]
-    made = next(row for row in changes if row["actor"] == "terminal" and row["target"] == "viewer")
-    assert (made["action"], made["result"]) == ("tessera ops token", "ok")
-    assert token.split("_")[1] in tessera(cluster, "ops", "tokens", "list")
+    id = token.split("_")[1]
+    made = next(row for row in changes if row["actor"] == "terminal" and id in row["target"])
+    assert (made["action"], made["target"]) == ("tessera ops token", f"viewer {id}")
+    assert made["result"] == "ok"
+    assert id in tessera(cluster, "ops", "tokens", "list")
     assert token not in tessera(cluster, "ops", "tokens", "list")
 
 
+async def come_by(cluster: Cluster, name: str) -> None:
+    async with joined(cluster.url(), name):
+        pass
+
+
 def test_a_terminal_does_what_the_api_does(cluster: Cluster, name: str) -> None:
-    trio.run(signed_up, cluster.url(), name)
+    trio.run(come_by, cluster, name)
     assert "is muted until" in tessera(cluster, "ops", "mute", name, "--seconds", "60")
     assert "muted until" in tessera(cluster, "ops", "agents", "--name", name)
     tessera(cluster, "ops", "unmute", name)
@@ -233,8 +240,13 @@ def test_a_terminal_does_what_the_api_does(cluster: Cluster, name: str) -> None:
     assert "0:0" in tessera(cluster, "ops", "chunks")
     assert "2 shards are in force" in tessera(cluster, "ops", "topology")
     made = tessera(cluster, "ops", "tokens", "make", "--role", "viewer", "--days", "1").split()[-1]
-    tessera(cluster, "ops", "tokens", "revoke", made.split("_")[1])
-    audit = tessera(cluster, "ops", "audit", "--changes", "--limit", "8")
+    id = made.split("_")[1]
+    assert tessera(cluster, "ops", "tokens", "revoke", made) == f"{id} is revoked.\n"
+    headers = {"Authorization": f"Bearer {made}"}
+    refused = httpx.get(f"{cluster.url()}/ops/topology", headers=headers, trust_env=False)
+    assert refused.status_code == 401
+    assert f"{id} is revoked." in tessera(cluster, "ops", "tokens", "revoke", id)
+    audit = tessera(cluster, "ops", "audit", "--changes", "--limit", "9")
     for what in ("kick", "ban", "mute", "POST /ops/tokens", "DELETE /ops/tokens/{token_id}"):
         assert what in audit
 

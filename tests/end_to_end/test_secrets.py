@@ -1,6 +1,7 @@
 """Nothing that is somebody's secret comes out: it is planted wherever a client can, and looked for.
 
-At debug level, with traces exported, in all that real processes log, show Prometheus, and export.
+At debug level, with traces exported, in all that real processes log, show Prometheus, and export;
+and in the audit log, which any viewer may read and nobody can delete.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionRejected
 
+from common.masking import HIDDEN
 from common.tokens import Kind, new_token
 from tests.collector import Collector, collecting
 from tests.conftest import a_folder
@@ -197,6 +199,43 @@ def _as_id(word: str) -> str:
     return "".join(sign for sign in word if sign.isalnum() or sign in "_.:-")[:64]
 
 
+async def _operate(cluster: Cluster, plants: Plants) -> None:
+    """Plant every word in operators' calls, with a good token and as anybody."""
+    token = plants.add(
+        "the admin's token", (cluster.data / "run" / "ops-token").read_text().strip()
+    )
+    plants.add("the admin's secret", token.split("_")[2])
+    async with httpx.AsyncClient(base_url=cluster.url(), trust_env=False, timeout=20) as http:
+        for what, word in plants.words.items():
+            if word in (CLIENT, token):  # No secret if it is this machine's; not to be revoked.
+                continue
+            escaped = quote(word, safe="")
+            for method, path in (
+                ("GET", f"/ops/{escaped}"),
+                ("GET", f"/ops/audit?cursor={escaped}"),
+                ("DELETE", f"/ops/tokens/{escaped}"),
+                ("POST", f"/ops/agents/{escaped}/kick"),
+            ):
+                for bearer in (token, word):
+                    headers = {"Authorization": f"Bearer {bearer}"}
+                    answer = await http.request(method, path, headers=headers)
+                    assert 400 <= answer.status_code < 500, (what, method, answer.text)
+
+
+async def _audit(cluster: Cluster) -> str:
+    """All of it, as a viewer sees it."""
+    token = (cluster.data / "run" / "ops-token").read_text().strip()
+    pages, cursor = [], ""
+    async with httpx.AsyncClient(
+        base_url=cluster.url(), trust_env=False, headers={"Authorization": f"Bearer {token}"}
+    ) as http:
+        while cursor is not None:
+            answer = await http.get(f"/ops/audit?limit=500{cursor and f'&cursor={cursor}'}")
+            pages.append(answer.text)
+            cursor = answer.json()["next_cursor"]
+    return "\n".join(pages)
+
+
 async def test_no_secret_address_or_email_comes_out_anywhere(
     watched: Cluster, collector: Collector, name: str
 ) -> None:
@@ -204,12 +243,17 @@ async def test_no_secret_address_or_email_comes_out_anywhere(
     with trio.fail_after(240):
         await _spread(watched, plants)
         await _play(watched, plants, name)
+        await _operate(watched, plants)
+        audit = await _audit(watched)
     collector.wait_for(lambda spans: any(span.name == "command.result" for span in spans))
     await trio.sleep(2.5)  # For the last spans, and the last lines.
     log = watched.log()
     assert '"command decided"' in log, "this is the debug level"
     assert '"command answered"' in log
     assert plants.found_in(log) == []
+    assert "DELETE /ops/tokens/{token_id}" in audit
+    assert HIDDEN in audit
+    assert plants.found_in(audit) == []
     for role, n in (("gateway", 0), ("shard", 0), ("shard", 1)):
         assert plants.found_in(watched.metrics(role, n)) == []
     assert collector.raw

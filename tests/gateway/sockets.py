@@ -146,7 +146,7 @@ async def a_port(
 
     async with a_scene() as scene, trio.open_nursery() as nursery:
         spectators = Spectators(scene.feeds, scene.bus, settings or Settings(), stop)
-        gateway = Gateway(_calls, listen_only, spectators.events, spectators.frames)
+        gateway = Gateway(_calls, listen_only, spectators.events, spectators.frames, _no_record)
 
         life = trio.CancelScope()
 
@@ -166,6 +166,10 @@ async def a_port(
             for client in port.clients:
                 client.stream.socket.close()
             stop.set()
+
+
+async def _no_record(*_: object) -> None:
+    """Of no operator is anything asked here."""
 
 
 async def _calls(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

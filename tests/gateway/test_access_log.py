@@ -30,7 +30,7 @@ async def test_a_websocket_that_goes_before_its_answer_has_a_trace_too(
         async def nothing(*_: Any) -> None:
             raise AssertionError("only agents come here")
 
-        gateway = Gateway(nothing, scene.agents, nothing, nothing)
+        gateway = Gateway(nothing, scene.agents, nothing, nothing, nothing)
         send, receive = trio.open_memory_channel[Any](2)
         send.send_nowait({"type": "websocket.connect"})
         send.send_nowait({"type": "websocket.disconnect", "code": 1006})

@@ -29,6 +29,7 @@ from common.limits import SHUTDOWN_SECONDS_MAX
 from common.settings import Settings
 from common.tokens import new_id
 from gateway.main import run
+from gateway.metrics import SLOTS
 from ops.migrate import migrate, set_shard_count
 from tests.gateway.stream.scripted import a_static
 
@@ -96,6 +97,7 @@ async def show_whatever_is_asked(redis_url: str) -> None:
 
 async def test_a_gateway_serves_calls_streams_and_its_private_port(settings: Settings) -> None:
     assert settings.redis_url is not None
+    SLOTS.clear()
     async with a_gateway(settings) as gateway, trio.open_nursery() as nursery:
         nursery.start_soon(show_whatever_is_asked, settings.redis_url)
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -109,6 +111,7 @@ async def test_a_gateway_serves_calls_streams_and_its_private_port(settings: Set
                 metrics = await http.get(gateway.url("/metrics", private=True))
                 assert "tessera_spectators 1.0" in metrics.text
                 assert (await http.get(gateway.url("/metrics"))).status_code == 404
+                await _wait_until_shown(http, gateway, 'tessera_slots{state="in_force"} 1.0')
                 await _wait_until_counted(http, gateway)
                 began = trio.current_time()
                 gateway.stop.set()
@@ -117,6 +120,11 @@ async def test_a_gateway_serves_calls_streams_and_its_private_port(settings: Set
             await gateway.ended.wait()
             assert trio.current_time() - began < SHUTDOWN_SECONDS_MAX
         nursery.cancel_scope.cancel()
+
+
+async def _wait_until_shown(http: httpx.AsyncClient, gateway: Running, line: str) -> None:
+    while line not in (await http.get(gateway.url("/metrics", private=True))).text:
+        await trio.sleep(0.1)
 
 
 async def _wait_until_counted(http: httpx.AsyncClient, gateway: Running) -> None:

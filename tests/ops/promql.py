@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import product
 
 import attrs
 
@@ -51,6 +52,39 @@ def asked_by(expression: str) -> Asked:
             series = text
             asked.series.add(text)
     return asked
+
+
+@attrs.frozen
+class Counted:
+    """One series, or those with these labels: ``function`` of how it has grown."""
+
+    function: str
+    series: str
+    labels: Mapping[str, str]
+
+
+_COUNTED = re.compile(r"\b(increase|rate)\((\w+)(?:\{([^}]*)\})?\[")
+_MATCHER = re.compile(r"(\w+)\s*(=~|=|!=|!~)\s*\"([^\"]*)\"")
+
+
+def counted_by(expression: str) -> list[Counted]:
+    """Each that it asks for by name; of ``a|b`` both. ValueError at what can't be told apart."""
+    found = []
+    for function, series, braces in _COUNTED.findall(expression):
+        matchers = _MATCHER.findall(braces)
+        if any(sign not in ("=", "=~") for _, sign, _ in matchers):
+            raise ValueError(f"which labels these are can't be told: {expression}")
+        names = [name for name, _, _ in matchers]
+        choices = [text.split("|") if sign == "=~" else [text] for _, sign, text in matchers]
+        if any(not re.fullmatch(r"\w*", choice) for each in choices for choice in each):
+            raise ValueError(f"only words and | can be told apart: {expression}")
+        found += [
+            Counted(function, series, dict(zip(names, one, strict=True)))
+            for one in product(*choices)
+        ]
+    if len(re.findall(r"\b(?:increase|rate)\b", expression)) != len(_COUNTED.findall(expression)):
+        raise ValueError(f"counts what is not a series: {expression}")
+    return found
 
 
 def _tokens(expression: str) -> Iterator[tuple[str, str]]:

@@ -49,6 +49,7 @@ WRONG = [
     ("ops topology --url localhost", "write http://"),
     ("ops dance", "dance"),
     ("ops tokens dance", "dance"),
+    ("ops tokens revoke tso_half_of_one", "neither a token's id nor a whole token"),
 ]
 
 

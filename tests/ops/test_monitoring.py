@@ -17,6 +17,7 @@ from tests.ops.promql import asked_by
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "compose" / "prometheus" / "alerts.yml"
+PROMETHEUS = ROOT / "compose" / "prometheus" / "prometheus.yml"
 ALERT_TESTS = Path(__file__).parent / "alerts.test.yml"
 GRAFANA = ROOT / "compose" / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -119,6 +120,12 @@ def test_an_alert_asks_for_what_is_shown_and_says_what_to_do(rule: dict[str, Any
     for used in re.findall(r"\$labels\.(\w+)", annotations["summary"]):
         assert used in kept, f"{used} is not among the labels of {rule['alert']}"
     assert annotations["runbook"] == f"ops/runbook.md#{rule['alert'].lower()}"
+
+
+def test_alerts_ask_for_jobs_that_there_are() -> None:
+    jobs = {one["job_name"] for one in yaml.safe_load(PROMETHEUS.read_text())["scrape_configs"]}
+    named = re.findall(r'\bjob=~?"([^"]+)"', ALERTS.read_text())
+    assert {"gateway", "shard", "lb"} <= {job for each in named for job in each.split("|")} <= jobs
 
 
 def test_the_runbook_has_a_paragraph_for_each_alert_and_no_other() -> None:

@@ -57,6 +57,9 @@ T = TypeVar("T")
 class Bench(Protocol):
     """One Redis, empty, and as many views on it as a test wants."""
 
+    durations: Durations
+    """SHORT, unless a test sets others before it asks for a view."""
+
     async def publish(self, outgoing: Outgoing) -> frozenset[ChunkId] | None:
         """As a shard that holds SLOT as HOLDER."""
         await self.leases().acquire(SLOT, HOLDER)
@@ -83,6 +86,14 @@ class MemoryBench(Bench):
         self.redis = MemoryRedis(SHORT)
         self.redis.down = down
 
+    @property
+    def durations(self) -> Durations:
+        return self.redis.durations
+
+    @durations.setter
+    def durations(self, durations: Durations) -> None:
+        self.redis.durations = durations
+
     def gateway_bus(self) -> gateway_ports.Bus:
         return MemoryGatewayBus(self.redis)
 
@@ -105,15 +116,16 @@ class MemoryBench(Bench):
 class RedisBench(Bench):
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
+        self.durations = SHORT
 
     def gateway_bus(self) -> gateway_ports.Bus:
-        return RedisGatewayBus(self.redis, SHORT)
+        return RedisGatewayBus(self.redis, self.durations)
 
     def shard_bus(self) -> shard_ports.Bus:
-        return RedisShardBus(self.redis, SHORT)
+        return RedisShardBus(self.redis, self.durations)
 
     def leases(self) -> shard_ports.Leases:
-        return RedisLeases(self.redis, SHORT)
+        return RedisLeases(self.redis, self.durations)
 
     async def spoil(self, slot: Slot) -> None:
         await self.redis.command("XADD", topics.commands(slot), "*", "m", '{"type": "poem"}')

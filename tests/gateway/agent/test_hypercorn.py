@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from trio_websocket import (
     ConnectionClosed,
     WebSocketConnection,
@@ -88,12 +87,12 @@ class Port:
 
 @asynccontextmanager
 async def a_port(**settings: Any) -> AsyncIterator[Port]:
-    async def nothing(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def nothing(*_: object) -> None:
         raise AssertionError("only the agent WebSocket is tried here")
 
     with trio.fail_after(TEST_SECONDS_MAX):
         async with a_scene(**settings) as scene, trio.open_nursery() as nursery:
-            app = Gateway(nothing, scene.agents, nothing, nothing)
+            app = Gateway(nothing, scene.agents, nothing, nothing, nothing)
             stop = scene.outside.stop
             number: int = await nursery.start(
                 partial(serve, app, make_config(), host="127.0.0.1", port=0, stop=stop)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trio
 
+from common.challenge import encode_base64url
 from common.errors import InDoubt, Unavailable
 from common.grid import AgentId
-from common.limits import BODY_BYTES_MAX
+from common.limits import BODY_BYTES_MAX, TARGET_CHARACTERS_MAX
+from common.masking import HIDDEN
 from common.operators import Audited, Outcome, Role
 from common.tokens import Kind, new_token, parse_token
+from gateway.asgi import Gateway
+from gateway.ops.record import record_upgrade
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
@@ -40,7 +46,7 @@ async def test_a_row_says_who_did_what_to_whom_when_and_how_it_ended(
     assert row.call.actor == id_of(token)
     assert row.call.role is Role.OPERATOR
     assert row.call.action == "POST /ops/agents/{agent_id}/mute"
-    assert row.call.target == ada
+    assert row.call.target == f"{ada} 60 s"
     assert row.call.trace_id == TRACE
     assert row.outcome == Outcome(200, "ok")
     assert abs(row.call.at - house.outside.clock.now()) < timedelta(seconds=1)
@@ -75,6 +81,7 @@ CALLS: list[tuple[str, str, dict[str, Any], Role | str | None, int, str]] = [
     ("OPTIONS", "/ops/reshard", {}, None, 204, "ok"),
     ("GET", "/ops/nothing", {}, Role.ADMIN, 404, "not_found"),
     ("POST", "/ops/", {}, None, 405, "method_not_allowed"),
+    ("POST", "/ops", {}, Role.ADMIN, 404, "not_found"),
 ]  # fmt: skip
 
 
@@ -91,7 +98,7 @@ async def test_every_call_is_one_row_however_it_ends(
     row = the_row(house)
     assert row.outcome == Outcome(status, result)
     assert row.call.action.split()[0] == method
-    assert row.call.action.split()[1].startswith("/ops/")
+    assert f"{row.call.action.split()[1]}/".startswith("/ops/")
     assert row.call.trace_id == response.headers["X-Trace-Id"]
     assert "\x00" not in row.call.target
     assert "?" not in row.call.action
@@ -103,6 +110,53 @@ async def test_the_page_and_other_calls_are_no_rows(
 ) -> None:
     await house.call("GET", path)
     assert house.postgres.audit == []
+
+
+async def knock(house: Any, path: str) -> list[Any]:
+    """What a WebSocket is told at ``path``."""
+
+    async def nobody(*_: object) -> None:
+        raise AssertionError("this leads nowhere")
+
+    gateway = Gateway(nobody, nobody, nobody, nobody, partial(record_upgrade, house.outside))
+    told: list[Any] = []
+
+    async def send(event: Any) -> None:
+        told.append(event)
+
+    scope: Any = {
+        "type": "websocket",
+        "path": path,
+        "headers": [(name.encode(), text.encode()) for name, text in PARENT.items()],
+        "state": {},
+    }
+    await gateway(scope, trio.sleep_forever, send)
+    return told
+
+
+@pytest.mark.parametrize("path", ["/ops/topology", "/ops/", "/ops", "/ops/none"])
+async def test_a_websocket_that_is_refused_is_one_row(
+    house: Any, autojump_clock: Any, path: str
+) -> None:
+    told = await knock(house, path)
+    assert told[0]["status"] == 404
+    row = the_row(house)
+    assert (row.call.action, row.call.target) == (f"GET {path}", "WebSocket")
+    assert (row.call.actor, row.call.trace_id) == ("anybody", TRACE)
+    assert row.outcome == Outcome(404, "not_found")
+    house.postgres.audit.clear()
+    token = new_token(Kind.OPERATOR)
+    await knock(house, f"/ops/tokens/{token.text}")
+    assert token.secret not in repr(the_row(house))
+
+
+async def test_a_websocket_whose_row_cannot_be_written_is_told_so(
+    house: Any, autojump_clock: Any
+) -> None:
+    failing(house, "note", None)
+    told = await knock(house, "/ops/topology")
+    assert told[0]["status"] == 503
+    assert (await knock(house, "/v1/none"))[0]["status"] == 404
 
 
 async def test_a_refused_call_names_who_proved_to_be_somebody(
@@ -125,6 +179,74 @@ async def test_no_secret_is_in_the_log(house: Any, autojump_clock: Any) -> None:
     assert made["token_id"] in text
     for token in (admin, made["token"]):
         assert token[21:] not in text
+
+
+ADDRESSES = (
+    ("GET", "/ops/{}"),
+    ("GET", "/ops/{}/and/more"),
+    ("DELETE", "/ops/tokens/{}"),
+    ("POST", "/ops/agents/{}/kick"),
+    ("POST", "/ops/agents/{}/mute"),
+    ("POST", "/ops/shards/{}/drain"),
+)
+SECRETS = {
+    "a signature": encode_base64url(bytes(range(7, 39))),
+    "an e-mail": "ada.lovelace@example.org",
+    "an e-mail, escaped": "ada.lovelace%40example.org",
+    "an address": "203.0.113.77",
+    "a longer address": "2001:db8::77:99",
+    "a password in a URL": "postgresql://me:sword@db:5432/x",
+}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER, None])
+async def test_no_token_in_an_address_is_in_the_log(
+    house: Any, autojump_clock: Any, kind: Kind, role: Role | None
+) -> None:
+    """Where its id belongs, for one; and whoever it was that called."""
+    caller = None if role is None else await house.operator(role)
+    planted = [new_token(kind) for _ in range(2)]
+    for token in planted:
+        for method, path in ADDRESSES:
+            for text in (token.text, token.text[:-1], token.text[1:], f"a {token.text}\n"):
+                response = await house.call(
+                    method, path.format(quote(text)), {"seconds": 60}, caller
+                )
+                assert response.status_code in (401, 403, 404)
+    await _nothing_shows(house, [token.secret for token in planted])
+
+
+@pytest.mark.parametrize("what", SECRETS)
+async def test_no_secret_of_another_kind_in_an_address_is_in_the_log(
+    house: Any, autojump_clock: Any, what: str
+) -> None:
+    admin = await house.operator()
+    for method, path in ADDRESSES:
+        await house.call(method, path.format(quote(SECRETS[what], safe="")), ..., admin)
+    await _nothing_shows(house, [SECRETS[what], "sword"])
+
+
+async def _nothing_shows(house: Any, secrets: list[str]) -> None:
+    viewer = await house.operator(Role.VIEWER)
+    answer = await house.call("GET", "/ops/audit?limit=500", token=viewer)
+    told = await answer.get_data(as_text=True)
+    assert HIDDEN in told
+    for text in (told, repr(house.postgres.audit)):
+        assert not [secret for secret in secrets if secret in text]
+
+
+async def test_half_a_secret_at_the_end_of_a_long_address_is_not_in_the_log(
+    house: Any, autojump_clock: Any
+) -> None:
+    """Nor is there more of an address than a row quotes."""
+    secret = SECRETS["a signature"]
+    for length in range(TARGET_CHARACTERS_MAX - len(secret), 8 * TARGET_CHARACTERS_MAX, 7):
+        await house.call("GET", f"/ops/{'a.' * (length // 2)}/{secret}/b")
+        await house.call("GET", f"/ops/tso_{'a' * length}/{secret}/b")
+    for row in house.postgres.audit:
+        assert secret[:6] not in row.call.action
+        assert len(row.call.action) <= TARGET_CHARACTERS_MAX
 
 
 def failing(house: Any, name: str, how: Exception | None) -> list[object]:

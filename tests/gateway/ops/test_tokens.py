@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from common.operators import Role
-from common.tokens import HashingKeys
+from common.tokens import HashingKeys, Kind, new_token
 from gateway.ops.callers import AtLeast
 from gateway.ops.routes import operator_routes
 
@@ -103,6 +103,31 @@ async def test_a_revoked_token_is_refused_also_by_itself(house: Any, autojump_cl
     assert (await house.call("GET", "/ops/topology", token=admin)).status_code == 401
     assert (await house.call("GET", "/ops/topology", token=other)).status_code == 200
     assert (await house.call("DELETE", "/ops/tokens/none", token=other)).status_code == 404
+
+
+async def test_a_whole_token_is_revoked_as_well_as_its_id(house: Any, autojump_clock: Any) -> None:
+    """Who has found it somewhere is in a hurry."""
+    admin, leaked = await house.operator(), await house.operator()
+    response = await house.call("DELETE", f"/ops/tokens/{leaked}", token=admin)
+    assert response.status_code == 204
+    assert (await house.call("GET", "/ops/topology", token=leaked)).status_code == 401
+    assert house.postgres.audit[0].call.target == leaked.split("_")[1]
+    for other in (leaked[:-1], f"{leaked}0", new_token(Kind.OPERATOR).text, leaked[4:]):
+        response = await house.call("DELETE", f"/ops/tokens/{other}", token=admin)
+        assert response.status_code == 404
+
+
+async def test_the_row_of_a_new_token_names_it(house: Any, autojump_clock: Any) -> None:
+    admin, rows = await house.operator(), list[str]()
+    add_token = house.outside.operators.add_token
+
+    async def see(token: Any) -> None:
+        rows.extend(row.call.target for row in house.postgres.audit)
+        await add_token(token)
+
+    house.outside.operators.add_token = see
+    made = await (await house.call("POST", "/ops/tokens", {"role": "viewer"}, admin)).get_json()
+    assert rows == [f"viewer {made['token_id']}"]
 
 
 async def test_a_key_is_no_operators_token(house: Any, autojump_clock: Any) -> None:

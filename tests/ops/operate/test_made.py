@@ -53,7 +53,7 @@ async def test_a_token_is_good_for_its_life_and_on_record(database_url: str) -> 
         assert kept.expires_at == kept.created_at + timedelta(days=1)
         assert text.encode() not in kept.secret_hash
         (row,) = await operators.audit(None, 10)
-    assert (row.call.actor, row.call.target) == (TERMINAL, "operator")
+    assert (row.call.actor, row.call.target) == (TERMINAL, f"operator {token.id}")
     assert row.outcome == Outcome(201, "ok")
 
 
