@@ -2,8 +2,9 @@
 
 SIGINT and SIGTERM ask a gateway or bots process to stop; what has not stopped after
 SHUTDOWN_SECONDS_MAX is cancelled. So does SIGINT with a shard; SIGTERM asks it to hand over what it
-has, for which it has ``drain_seconds``. A run file is there while a process serves. Work that has
-an end of its own is cut short by them: it tidies up, and has failed.
+has, for which it has ``drain_seconds``; it says so when that was not enough. A run file is there
+while a process serves. Work that has an end of its own is cut short by them: it tidies up, and has
+failed.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from functools import partial
 from pathlib import Path
 
 import attrs
+import structlog
 import trio
 
 from common.errors import Trouble
 from common.limits import SHUTDOWN_SECONDS_MAX
 from common.settings import Settings
 from ops.up.run_folder import Running, listed
+
+log = structlog.get_logger("tessera.process")
 
 
 @attrs.frozen
@@ -70,7 +74,7 @@ async def serve_shard(settings: Settings, place: Place, *, private: Listening, n
 
     _collect_seldom()
     start = partial(run, settings, metrics_host=private.host, metrics_port=private.port, name=name)
-    async with _until_told_how(settings.drain_seconds) as (stop, drain):
+    async with until_told_how(settings.drain_seconds) as (stop, drain):
         with ExitStack() as listing:
             async with trio.open_nursery() as serving:
                 port: int = await serving.start(partial(start, stop=stop, drain=drain))
@@ -136,12 +140,13 @@ async def until_told() -> AsyncIterator[trio.Event]:
 
 
 @asynccontextmanager
-async def _until_told_how(
+async def until_told_how(
     drain_seconds: float,
 ) -> AsyncIterator[tuple[trio.Event, trio.Event]]:
     """Set the first event at SIGINT, the second at SIGTERM; each has its time, then all is cut off.
 
-    A second signal does not wait for what the first has begun: it stops.
+    A second signal does not wait for what the first has begun: it stops. A drain that is cut off is
+    told, for whoever asked for it would take it for done: the process ends with 0 either way.
     """
     stop, drain = trio.Event(), trio.Event()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -162,6 +167,12 @@ async def _until_told_how(
                 nursery.start_soon(listen)
                 yield stop, drain
             nursery.cancel_scope.cancel()
+    if block.cancelled_caught and not stop.is_set():
+        log.warning(
+            "cut off before all was handed over; nothing is lost, others take over what is left"
+            " when its leases have run out",
+            drain_seconds=drain_seconds,
+        )
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """Whether a run has checked anything: a world that does nothing breaks no promise.
 
-No I/O. Judged at the end, by what was injected, offered and compared. A floor is far below what
-runs reach (``ops/benchmarks.md``), and far above what a run has that was idle for most of it.
+No I/O. Judged at the end, by what was injected or changed, offered and compared. A floor is far
+below what runs reach (``ops/benchmarks.md``), and far above what a run has that was idle for most
+of it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from ops.chaos.change import Change
 from ops.chaos.findings import Findings
 from ops.chaos.injector import Injected, Injector
 from ops.chaos.ledger import Entry
@@ -18,6 +20,7 @@ from ops.chaos.record import Held
 
 ACCEPTED_SHARE_MIN = 0.5  # Of what was offered: refused for most of a run is not served.
 PACE_SHARE_MIN = 0.2  # Of what agents wanted while nobody was away; a walk alone takes seconds.
+RESHAPED_PACE_SHARE_MIN = 0.5  # Without faults nothing is in the way; runs reach 0.8.
 WANTED_SHARE_MIN = 0.5  # Of the load, whoever was away: else who is never back wants nothing.
 HELD_SHARE_MIN = 0.8
 
@@ -27,6 +30,9 @@ JUDGED = "a takeover is judged where a holder was killed or stopped"
 ACCEPTED = "most of what is offered is accepted"
 PACE = "agents get on while nobody is away"
 HELD = "most results are held against what was seen"
+MEASURED = "each change is measured"
+MOVED = "some chunk at work moves"
+STAYED = "some chunk at work stays"
 
 Span = tuple[float, float]
 """From and until, seconds since the load began."""
@@ -40,6 +46,8 @@ class Coverage:
     injector: Injector
     players: Sequence[Player]
     held: Held
+    changes: Sequence[Change] | None = None
+    """What was done instead of faults; None: there were faults."""
 
     @property
     def accepted_share(self) -> float:
@@ -66,10 +74,14 @@ class Coverage:
         return _share(self.held.seen, self.held.results)
 
     def judge(self, findings: Findings) -> None:
-        self._judge_faults(findings)
+        if self.changes is None:
+            self._judge_faults(findings)
+        else:
+            judge_changes(self.changes, findings)
+        pace_min = PACE_SHARE_MIN if self.changes is None else RESHAPED_PACE_SHARE_MIN
         for promise, share, least in (
             (ACCEPTED, self.accepted_share, ACCEPTED_SHARE_MIN),
-            (PACE, self.pace_share, PACE_SHARE_MIN),
+            (PACE, self.pace_share, pace_min),
             (HELD, self.held_share, HELD_SHARE_MIN),
         ):
             if share < least:
@@ -94,6 +106,20 @@ class Coverage:
             for entry in entries.values():
                 if 0 < entry.at <= self.seconds:
                     yield entry
+
+
+def judge_changes(changes: Sequence[Change], findings: Findings) -> None:
+    """Nobody was heard before and after: no pause was too long, and none was looked at."""
+    for one in changes:
+        if not one.moved and not one.staying:
+            details = "no chunk was heard shortly before and shortly after"
+            findings.add(MEASURED, one.what, details, one.at)
+    for promise, counted in (
+        (MOVED, sum(len(one.moved) for one in changes)),
+        (STAYED, sum(len(one.staying) for one in changes)),
+    ):
+        if not counted:
+            findings.add(promise, "the run", f"none in {len(changes)} changes")
 
 
 def absences(name: str, injected: Sequence[Injected], seconds: float) -> Sequence[Span]:

@@ -14,6 +14,7 @@ import attrs
 from rich.console import Console
 from rich.table import Table
 
+from ops.chaos.change import Change
 from ops.chaos.chronicle import Chronicle
 from ops.chaos.coverage import Coverage
 from ops.chaos.faults import KINDS
@@ -21,7 +22,6 @@ from ops.chaos.findings import Findings
 from ops.chaos.injector import Injected, Injector
 from ops.chaos.ledger import Entry
 from ops.chaos.player import Player
-from ops.chaos.reshaping import Change
 from ops.chaos.witness import Witness
 
 SHOWN_MAX = 20  # Violations in full; one broken promise can break a thousand times.

@@ -1,13 +1,13 @@
 """Change the number of shards under load, or replace every process in turn, and measure it.
 
 Asked for where an operator's call asks; what it took is seen from outside (``tempo``) and told by
-the shards themselves (their beats). It judges the pauses; whether anything was lost or doubled is
-the referee's to say.
+the shards themselves (their beats). Pauses are judged by ``change``; whether anything was lost or
+doubled is the referee's to say, and whether anything was measured ``coverage``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -20,56 +20,21 @@ from common.adapters.postgres_accounts import PostgresAccounts
 from common.adapters.redis import open_redis
 from common.adapters.redis_gateway_bus import RedisGatewayBus
 from common.bus import Delta
-from common.grid import ChunkId, GatewayId, Slot, slot_of
-from common.limits import TICK_SECONDS
+from common.grid import ChunkId, GatewayId
 from common.topology import Pauses, Topology
+from ops.chaos.change import Change, Chunks, Holders
 from ops.chaos.cluster import Cluster
 from ops.chaos.findings import Findings
 from ops.chaos.tempo import AROUND_SECONDS, Tempo
 from ops.up.run_folder import Running
 
-PAUSE_SECONDS_MAX = 1.0  # The promise for a chunk that moves, of 99 in a hundred.
-STAYING_SECONDS_MAX = TICK_SECONDS  # And for one that stays: one late tick.
 IN_FORCE_SECONDS_MAX = 30.0
 REPLACED_SECONDS_MAX = 40.0
 BEAT_SECONDS = 1.2  # Until every slot has said how it went.
 LOOK_SECONDS = 0.05
+HOLDERS_SECONDS = 0.1  # No slot goes to another process and back within this.
 
 log = structlog.get_logger("tessera.chaos")
-
-
-@attrs.frozen
-class Change:
-    """One change of the count, or one process replaced, and what it cost."""
-
-    what: str
-    at: float
-    seconds: float
-    """Until all of it was done."""
-    moved: Sequence[float] = ()
-    """Pauses of chunks that moved, seconds, seen from outside."""
-    staying: Sequence[float] = ()
-    """What the clocks of the others lost."""
-    told: Sequence[Pauses] = ()
-    """What the slots said themselves."""
-
-
-@attrs.frozen
-class Chunks:
-    """Which of them a change leaves where they are."""
-
-    before: Topology
-    after: Topology
-    held: Mapping[Slot, str]
-    """Which process had which slot before."""
-    holds: Mapping[Slot, str]
-
-    def stays(self, chunk: ChunkId) -> bool:
-        """Whether it keeps its slot, and its slot the process: some end, and hand theirs over."""
-        slot = slot_of(chunk, self.after.shard_count)
-        if slot != slot_of(chunk, self.before.shard_count):
-            return False
-        return self.held.get(slot) == self.holds.get(slot)
 
 
 @attrs.define
@@ -81,6 +46,7 @@ class Reshaper:
     now: Callable[[], float]
     changes: list[Change] = attrs.field(factory=list)
     _tempo: Tempo = attrs.field(factory=Tempo)
+    _holders: Holders = attrs.field(factory=Holders)
 
     async def reshard(self, counts: Sequence[int]) -> None:
         """Change the number of shards to each of ``counts``, one after the other."""
@@ -88,7 +54,6 @@ class Reshaper:
             before = (await accounts.topologies()).in_force
             await trio.sleep(AROUND_SECONDS)
             for count in counts:
-                held = (await bus.survey()).holders
                 since = self.now()
                 wanted = await accounts.ask_reshard(count)
                 await bus.announce()
@@ -102,14 +67,13 @@ class Reshaper:
                     if state.beat and state.beat.moved and state.beat.moved.epoch == wanted.epoch
                 ]
                 what = f"{before.shard_count} to {count} shards"
-                chunks = Chunks(before, wanted, held, survey.holders)
-                self._note(what, since, until, chunks, told)
+                self._note(what, since, until, before, wanted, told)
                 before = wanted
 
     async def roll(self) -> None:
         """Replace every shard and every gateway by a new process, one after the other."""
         async with self._reaching() as (bus, accounts):
-            slots = (await accounts.topologies()).in_force.slots
+            topology = (await accounts.topologies()).in_force
             processes = [*self.cluster.shards(), *self.cluster.gateways()]
             await trio.sleep(AROUND_SECONDS)
             for old in processes:
@@ -118,15 +82,12 @@ class Reshaper:
 
                 async def is_done(old: Running = old) -> bool:
                     held = (await bus.survey()).holders.keys()
-                    return self._is_replaced(old) and slots <= held
+                    return self._is_replaced(old) and topology.slots <= held
 
                 await _until(is_done, REPLACED_SECONDS_MAX)
                 until = self.now()
                 await trio.sleep(AROUND_SECONDS)
-                losses = list(self._tempo.losses(since, until).values())
-                pauses = [loss + TICK_SECONDS for loss in losses if loss > STAYING_SECONDS_MAX / 2]
-                what = f"{old.role}-{old.n} replaced"
-                self._judge(Change(what, since, until - since, moved=pauses))
+                self._note(f"{old.role}-{old.n} replaced", since, until, topology, topology)
 
     def _is_replaced(self, old: Running) -> bool:
         new = self.cluster.running(old.role, old.n)
@@ -149,40 +110,21 @@ class Reshaper:
         what: str,
         since: float,
         until: float,
-        chunks: Chunks,
-        told: Sequence[Pauses],
+        before: Topology,
+        after: Topology,
+        told: Sequence[Pauses] = (),
     ) -> None:
+        """Judge what clocks lost from ``AROUND_SECONDS`` before ``since`` to as long after."""
+        held = self._holders.between(since - AROUND_SECONDS, until + AROUND_SECONDS)
         losses = self._tempo.losses(since, until)
-        moved, staying = [], []
-        for chunk, loss in losses.items():
-            if chunks.stays(chunk):
-                staying.append(loss)
-            else:
-                moved.append(loss + TICK_SECONDS)
-        self._judge(Change(what, since, until - since, moved, staying, told))
-
-    def _judge(self, change: Change) -> None:
+        change = Change.of(what, since, until, losses, Chunks(before, after, held), told)
         self.changes.append(change)
-        log.info("changed", what=change.what, seconds=round(change.seconds, 1))
-        ordered = sorted(change.moved)
-        if ordered and ordered[len(ordered) * 99 // 100] >= PAUSE_SECONDS_MAX:
-            self.findings.add(
-                "a chunk that moves stands still for less than 1 s",
-                change.what,
-                f"pauses of {[round(pause, 2) for pause in ordered]} s",
-                change.at,
-            )
-        if any(loss > STAYING_SECONDS_MAX * 1.1 for loss in change.staying):
-            self.findings.add(
-                "a chunk that stays has one late tick at most",
-                change.what,
-                f"clocks lost {[round(loss, 2) for loss in change.staying]} s",
-                change.at,
-            )
+        log.info("changed", what=what, seconds=round(change.seconds, 1))
+        change.judge(self.findings)
 
     @asynccontextmanager
     async def _reaching(self) -> AsyncIterator[tuple[RedisGatewayBus, PostgresAccounts]]:
-        """Talk to the servers, and hear deltas meanwhile."""
+        """Talk to the servers; hear deltas, and see who has which slot, meanwhile."""
         async with (
             trio_asyncio.open_loop(),
             open_postgres(self.cluster.database_url) as postgres,
@@ -201,7 +143,13 @@ class Reshaper:
                         if isinstance(heard, Delta):
                             self._tempo.hear(heard.chunk, heard.tick, self.now())
 
+                async def look() -> None:
+                    while True:
+                        self._holders.see((await bus.survey()).holders, self.now())
+                        await trio.sleep(HOLDERS_SECONDS)
+
                 nursery.start_soon(listen)
+                nursery.start_soon(look)
                 yield bus, PostgresAccounts(postgres)
                 nursery.cancel_scope.cancel()
 

@@ -61,6 +61,10 @@ class Order:
     roll: bool = False
     """Instead of faults: replace every process in turn."""
 
+    @property
+    def is_reshaping(self) -> bool:
+        return bool(self.reshard) or self.roll
+
 
 async def chaos(order: Order, console: Console) -> bool:
     """Run it and show what came of it; return whether every promise was kept."""
@@ -121,7 +125,8 @@ async def _run(order: Order, cluster: Cluster, findings: Findings) -> Story:
         leave.set()
         await referee.judge_the_end()
         stage.cancel_scope.cancel()
-    coverage = Coverage(seconds, order.size.spares, injector, players, referee.held)
+    changes = reshaper.changes if order.is_reshaping else None
+    coverage = Coverage(seconds, order.size.spares, injector, players, referee.held, changes)
     coverage.judge(findings)
     return Story(
         order.seed,
@@ -142,7 +147,7 @@ async def _inflict(order: Order, injector: Injector, reshaper: Reshaper) -> None
         await reshaper.reshard(order.reshard)
     if order.roll:
         await reshaper.roll()
-    if not (order.reshard or order.roll):
+    if not order.is_reshaping:
         size = order.size
         await injector.run(draw_faults(order.seed, order.seconds, size.gateways, size.shards))
 

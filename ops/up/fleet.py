@@ -18,7 +18,7 @@ import trio_asyncio
 from common.adapters.postgres import open_postgres
 from common.adapters.postgres_accounts import PostgresAccounts
 from common.errors import Trouble
-from common.limits import FLEET_LOOK_SECONDS, POSTGRES_SECONDS_MAX
+from common.limits import EXIT_SECONDS, FLEET_LOOK_SECONDS, POSTGRES_SECONDS_MAX
 from common.topology import Topologies
 from ops.up.child import Spec
 from ops.up.keeper import Birth, Deadline, Keeper, Relay, end
@@ -34,6 +34,7 @@ class Fleet:
     _birth: Birth
     _spares: int
     _drain_seconds: float
+    """After which a shard cuts itself off, and says so; one that does not is killed."""
     _nursery: trio.Nursery
     _keepers: dict[int, Keeper] = attrs.field(factory=dict, init=False)
     """Those that end, too."""
@@ -60,7 +61,7 @@ class Fleet:
         self._nursery.start_soon(keeper.run)
 
     async def _drain(self, number: int, keeper: Keeper) -> None:
-        with trio.move_on_after(self._drain_seconds) as patience:
+        with trio.move_on_after(self._drain_seconds + EXIT_SECONDS) as patience:
             await keeper.wait_ended()
         if patience.cancelled_caught:
             keeper.kill()

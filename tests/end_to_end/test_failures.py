@@ -6,17 +6,22 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import trio
 
 from common.frames import Position
 from ops.client import connect, open_session, sign_up
 from ops.client.account import open_http
-from tests.end_to_end.cluster import Cluster, tessera_up
-from tests.end_to_end.stranger import connected, session_of, signed_up
+from tests.end_to_end.cluster import GENEROUS, Cluster, tessera_up
+from tests.end_to_end.stranger import connected, joined, session_of, signed_up
 from tests.end_to_end.test_agents import floor_cell_near
 
 pytestmark = pytest.mark.cluster
+
+DRAIN_SECONDS = 1
+CUT_SECONDS_MAX = 2.0  # To end after that, on a machine with other work.
+END_SECONDS_MAX = 20.0
 
 
 @pytest.mark.parametrize("role", ["shard", "gateway", "redis", "postgres"])
@@ -36,6 +41,37 @@ def kill_soon(cluster: Cluster, role: str) -> None:
     time.sleep(1.0)
     for n in range(2 if role == "shard" else 1):
         cluster.kill(role, n)
+
+
+async def test_a_drain_that_is_cut_off_says_so_and_what_was_accepted_is_done_once(
+    data: Path,
+) -> None:
+    """Without Redis nothing can be handed over, and the grace runs out."""
+    environment = {**GENEROUS, "TESSERA_DRAIN_SECONDS": str(DRAIN_SECONDS)}
+    with (
+        tessera_up(data, shards=1, environment=environment) as cluster,
+        trio.fail_after(60),
+    ):
+        async with joined(cluster.url(), "sleeper") as agent:
+            ack = await agent.ask("c-1", {"name": "wait", "ticks": 20})
+            assert ack["status"] == "accepted"
+            shard = psutil.Process(cluster.told("shard", 0)["pid"])
+            cluster.kill("redis", 0, signal.SIGSTOP)
+            try:
+                began = time.monotonic()
+                shard.terminate()
+                await trio.to_thread.run_sync(shard.wait, END_SECONDS_MAX)
+                seconds = time.monotonic() - began
+            finally:
+                cluster.kill("redis", 0, signal.SIGCONT)
+            assert DRAIN_SECONDS <= seconds < DRAIN_SECONDS + CUT_SECONDS_MAX
+            result = await agent.next_for("c-1", "result")
+            assert (result["status"], result["seq"]) == ("completed", 2)
+            assert (await agent.ask("c-2", {"name": "say", "text": "on"}))["status"] == "accepted"
+            await agent.next_for("c-2", "result")
+            told = [frame["id"] for frame in agent.frames if frame["type"] == "result"]
+            assert told == ["c-1", "c-2"]
+        assert "cut off before all was handed over" in cluster.log()
 
 
 async def test_a_world_started_again_is_as_it_was_left(data: Path) -> None:

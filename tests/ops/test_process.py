@@ -1,4 +1,6 @@
-"""What SIGINT and SIGTERM do to work that has an end of its own: it tidies up, and has failed."""
+"""What SIGINT and SIGTERM do: work that has an end of its own tidies up, and has failed; a shard
+that is told to hand over what it has is cut off when that takes too long, and says so.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +17,11 @@ import psutil
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from common.errors import InDoubt
 from ops.command import run
-from ops.process import cut_short_by_signals
+from ops.process import cut_short_by_signals, until_told_how
 
 PYTHON = (sys.executable, "-P", "-m")
 CHAOS = (*PYTHON, "ops", "chaos", "--minutes", "5")
@@ -90,6 +93,47 @@ def test_trouble_without_a_signal_is_told(capsys: pytest.CaptureFixture[str]) ->
 
     assert ended_with(work) == 1
     assert capsys.readouterr().err == "tessera: gone\n"
+
+
+async def warnings_of(serve: Callable[[trio.Event, trio.Event], Awaitable[None]]) -> list[str]:
+    """What a shard that does ``serve`` says of its end; it has 0.1 s to hand over what it has."""
+    with trio.fail_after(10), capture_logs() as lines:
+        async with until_told_how(0.1) as (stop, drain):
+            await serve(stop, drain)
+    return [line["event"] for line in lines if line["log_level"] == "warning"]
+
+
+async def test_a_drain_that_takes_too_long_is_cut_off_and_says_so() -> None:
+    async def serve(stop: trio.Event, drain: trio.Event) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await drain.wait()
+        await trio.sleep_forever()
+
+    (said,) = await warnings_of(serve)
+    assert said.startswith("cut off before all was handed over")
+
+
+async def test_a_drain_that_ends_in_time_has_nothing_to_say() -> None:
+    async def serve(stop: trio.Event, drain: trio.Event) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await drain.wait()
+
+    assert await warnings_of(serve) == []
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGINT)])
+async def test_who_is_told_to_stop_and_is_cut_off_says_nothing(
+    numbers: Sequence[signal.Signals], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wished that has nothing to mend."""
+    monkeypatch.setattr("ops.process.SHUTDOWN_SECONDS_MAX", 0.0)
+
+    async def serve(stop: trio.Event, drain: trio.Event) -> None:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+        await trio.sleep_forever()
+
+    assert await warnings_of(serve) == []
 
 
 @pytest.mark.cluster

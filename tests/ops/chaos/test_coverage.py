@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -10,14 +11,18 @@ import pytest
 
 from common.frames import Ack, CommandRequest
 from common.grid import CommandId, Tick
+from ops.chaos.change import Change
 from ops.chaos.cluster import Cluster, Size
 from ops.chaos.coverage import (
     ACCEPTED,
     HELD,
     INJECTED,
     JUDGED,
+    MEASURED,
+    MOVED,
     PACE,
     SERVED,
+    STAYED,
     Coverage,
     absences,
 )
@@ -81,18 +86,24 @@ def an_injector(
     return injector
 
 
+def a_change(*, moved: int = 0, stayed: int = 0) -> Change:
+    """So many chunks were seen to move and to stay."""
+    return Change("2 to 4 shards", 10.0, 1.0, [0.4] * moved, [0.0] * stayed)
+
+
 def found(
     *injected: Injected,
     player: Player | None = None,
     held: Held | None = None,
     skipped: dict[Kind, int] | None = None,
     spares: int = 1,
+    changes: Sequence[Change] | None = None,
 ) -> set[str]:
     findings = Findings()
     players = [player or a_player()]
     held = held or Held(seen=90, results=100)
     injector = an_injector(*injected, skipped=skipped)
-    Coverage(SECONDS, spares, injector, players, held).judge(findings)
+    Coverage(SECONDS, spares, injector, players, held, changes).judge(findings)
     return {violation.promise for violation in findings.violations}
 
 
@@ -145,6 +156,26 @@ def test_an_agent_is_not_blamed_for_the_time_that_it_was_away() -> None:
 def test_results_that_could_not_be_held_against_anything_are_found() -> None:
     assert found(held=Held(seen=79, results=100)) == {HELD}
     assert found(held=Held()) == {HELD}
+
+
+def test_changes_after_which_something_had_moved_and_something_stayed_are_enough() -> None:
+    assert found(changes=[a_change(moved=1), a_change(stayed=1)]) == set()
+
+
+def test_changes_after_which_nothing_moved_or_nothing_stayed_are_found() -> None:
+    assert found(changes=[a_change(stayed=9), a_change(stayed=9)]) == {MOVED}
+    assert found(changes=[a_change(moved=9), a_change(moved=9)]) == {STAYED}
+    assert found(changes=[]) == {MOVED, STAYED}
+
+
+def test_a_change_of_which_nothing_was_measured_is_found_beside_others() -> None:
+    assert found(changes=[a_change(moved=1, stayed=1), a_change()]) == {MEASURED}
+
+
+def test_while_shards_change_and_nobody_is_away_agents_get_on_at_half_of_their_pace() -> None:
+    changes = [a_change(moved=1, stayed=1)]
+    assert found(player=a_player(accepted=range(1, 50)), changes=changes) == {PACE}
+    assert found(player=a_player(accepted=range(1, 51)), changes=changes) == set()
 
 
 def test_an_agent_is_away_from_what_hit_it_until_it_was_served() -> None:
