@@ -42,9 +42,8 @@ def outcomes(plans: Sequence[Plan], adapters: Adapters | None = None) -> Iterato
     for first in range(0, len(plans), workers * SEEDS_PER_LIFE):
         with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
             some = plans[first : first + workers * SEEDS_PER_LIFE]
-            begun = [pool.submit(job, plan) for plan in some]
             try:
-                for ended in as_completed(begun):
+                for ended in as_completed([pool.submit(job, plan) for plan in some]):
                     yield ended.result()
             except BaseException:  # It waits for those that run, and a seed may take minutes.
                 for worker in multiprocessing.active_children():
