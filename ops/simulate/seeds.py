@@ -102,6 +102,8 @@ def run_one(plan: Plan, console: Console, *, verbose: bool) -> bool:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if outcome.violation is not None:
         tell(outcome, console)
+    else:
+        console.print("no promise was broken")
     console.print(_in_short(outcome.counts), highlight=False)
     console.print(
         f"seed {plan.seed}: {outcome.seconds:.0f} s simulated in {outcome.took:.1f} s of one core,"

@@ -103,6 +103,14 @@ def test_a_failure_says_its_seed_and_how_to_see_it_again(monkeypatch: pytest.Mon
     )
 
 
+def test_a_seed_that_keeps_every_promise_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = simulate(SMALL)
+    monkeypatch.setattr("ops.simulate.seeds.simulate", lambda _: outcome)
+    out = StringIO()
+    assert run_one(outcome.plan, Console(file=out, width=200), verbose=False)
+    assert "no promise was broken" in out.getvalue()
+
+
 def test_one_seed_of_many_that_fails_is_said_and_fails_them_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
