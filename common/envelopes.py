@@ -143,7 +143,7 @@ class Released:
     type: Literal["released"] = attrs.field(default="released", kw_only=True)
 
 
-ToShard = (
+ToChunk = (
     CommandOffered
     | CancelOffered
     | Attach
@@ -152,8 +152,10 @@ ToShard = (
     | ArrivalAsked
     | CrossingAnswered
     | LoadAsked
-    | Released
 )
+"""What a chunk decides."""
+
+ToShard = ToChunk | Released
 
 
 # To a gateway, published on ``gateway:{id}``.

@@ -20,22 +20,11 @@ from common.envelopes import (
     LoadAsked,
     Released,
     ShowAsked,
+    ToChunk,
 )
 from shard.decisions import attaching, commanding, crossing, showing
 from shard.decisions.plan import Decision, Round
 from shard.decisions.refusing import give_up, refuse
-
-ToChunk = (
-    CommandOffered
-    | CancelOffered
-    | Attach
-    | Detach
-    | ShowAsked
-    | ArrivalAsked
-    | CrossingAnswered
-    | LoadAsked
-)
-"""What a chunk decides."""
 
 
 def decide(now: Round, received: Received) -> Decision:

@@ -141,4 +141,4 @@ async def timed(what: str, do: Callable[..., object], *words: object) -> None:
 
 def say(text: str) -> None:
     """For `make test-compose ARGS=-s`: the runbook's figures."""
-    print(f"\n{text}")  # noqa: T201
+    print(f"\n{text}")  # noqa: T201 - pytest keeps it from everybody who does not ask.
